@@ -1,0 +1,177 @@
+"""Objects: identifiers, timestamps, and one immutable object version with its bytes.
+
+An object version is (id, version, SHA-256) with the bytes as received. `version` is `modified`, else `created`
+(STIX 2.1 §3.2); an object with neither (an SCO) has none of its own and is dated by its first receipt here.
+"""
+
+import hashlib
+import hmac
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tocsin.errors import BadInput, Problem, TooLarge
+from tocsin.stix.canonical import LIMITS, Limits, content_hash, dump_json, read_json
+
+ID = re.compile(
+    r"^[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+)
+TIMESTAMP = re.compile(r"^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,30}))?Z$")
+
+# STIX 2.1 §2.9: what names other objects ends in `_ref` or `_refs`; these stand in objects that enter with
+# whatever names them, without a rule of their own.
+FREE_TYPES = frozenset({"marking-definition", "extension-definition"})
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of one object. `version` is the literal text of `modified` or `created`, or None for an SCO."""
+
+    id: str
+    type: str
+    version: str | None
+    sha256: str
+    raw: bytes = field(repr=False)
+    value: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def revoked(self) -> bool:
+        return self.value.get("revoked") is True
+
+    @property
+    def creator(self) -> str | None:
+        ref = self.value.get("created_by_ref")
+        return ref if isinstance(ref, str) else None
+
+
+def read_object(raw: bytes, limits: Limits = LIMITS) -> ObjectVersion:
+    """One object from its bytes, with the checks every object passes: JSON, limits, id, type, dates.
+
+    Raises BadInput (TooLarge above the limit of bytes) with the path of the fault. The schemas are `validate`.
+    """
+    if len(raw) > limits.object:
+        raise TooLarge([Problem("", f"{len(raw)} bytes; an object may have {limits.object}")])
+    value = read_json(raw, limits)
+    if not isinstance(value, dict):
+        raise BadInput([Problem("", "an object is expected")])
+    return _version(value, raw)
+
+
+def make_object(value: Mapping[str, Any]) -> ObjectVersion:
+    """An object that we made ourselves, serialised once."""
+    return _version(dict(value), dump_json(value))
+
+
+def _version(value: dict[str, Any], raw: bytes) -> ObjectVersion:
+    problems = []
+    kind, id_ = value.get("type"), value.get("id")
+    if not isinstance(kind, str) or not kind:
+        problems.append(Problem("type", "missing, or not a string"))
+    if not isinstance(id_, str) or not ID.match(id_):
+        problems.append(Problem("id", "not a STIX identifier (type--UUID)"))
+    elif isinstance(kind, str) and not id_.startswith(f"{kind}--"):
+        problems.append(Problem("id", f"does not start with the object's type {kind!r}"))
+    for name in ("created", "modified"):
+        if name in value and (not isinstance(value[name], str) or not is_timestamp(value[name])):
+            problems.append(Problem(name, "not a STIX timestamp (RFC 3339, UTC, `Z`)"))
+    if problems:
+        raise BadInput(problems)
+    version = value.get("modified", value.get("created"))
+    return ObjectVersion(str(id_), str(kind), version, content_hash(value), raw, value)
+
+
+def is_timestamp(text: str) -> bool:
+    match = TIMESTAMP.match(text)
+    if not match:
+        return False
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    try:
+        datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:
+        return False
+    return second <= 60  # RFC 3339 §5.6 allows a leap second
+
+
+def version_key(text: str) -> str:
+    """A timestamp as text that sorts like the instant it names, whatever its digits: no `Z`, no trailing zeros.
+
+    `2025-01-01T00:00:00.100Z` and `…00.1Z` give the same key; compare byte by byte.
+    """
+    body = text.rstrip("Z")
+    return body.rstrip("0").rstrip(".") if "." in body else body
+
+
+def from_micros(micros: int) -> str:
+    """Microseconds since 1970 as `YYYY-MM-DDTHH:MM:SS.ffffffZ` (TAXII 2.1 §2)."""
+    moment = datetime.fromtimestamp(micros // 1_000_000, UTC) + timedelta(microseconds=micros % 1_000_000)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def to_micros(moment: datetime) -> int:
+    """A moment with a zone as whole microseconds since 1970."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def stix_time(moment: datetime) -> str:
+    """A moment as STIX writes it, in milliseconds: the grain of every version that we make."""
+    utc = moment.astimezone(UTC)
+    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
+
+
+def next_version(now: datetime, previous: str | None) -> str:
+    """`modified` of a version we make: max(now, previous + 1 ms), so a clock set back never hides a correction."""
+    text = stix_time(now)
+    if previous is None or version_key(text) > version_key(previous):
+        return text
+    whole, _, fraction = previous.rstrip("Z").partition(".")
+    before = datetime.fromisoformat(whole).replace(tzinfo=UTC)
+    millis = int((fraction + "000")[:3])
+    return stix_time(before + timedelta(milliseconds=millis + 1))
+
+
+def keyed_id(secret: bytes, kind: str, *parts: str) -> str:
+    """A STIX id that only the holder of `secret` can foresee: HMAC-SHA-256 of the parts, in version-4 shape."""
+    message = b"".join(
+        len(data).to_bytes(4, "big") + data for data in (part.encode() for part in (kind, *parts))
+    )
+    digest = hmac.new(secret, message, hashlib.sha256).digest()
+    return f"{kind}--{uuid.UUID(bytes=digest[:16], version=4)}"
+
+
+def references(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every (path, id) by which an object names another, at any depth, extensions included.
+
+    What counts is the name of the property (STIX 2.1 §3.1): `*_ref` holds an id, `*_refs` a list of them.
+    Marking references inside `granular_markings` count as well.
+    """
+    yield from _references(value, ())
+
+
+def _references(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    match node:
+        case dict():
+            for key, member in node.items():
+                here = (*path, key)
+                if key.endswith("_ref") or key == "marking_ref":
+                    if isinstance(member, str) and ID.match(member):
+                        yield here, member
+                elif key.endswith("_refs") and isinstance(member, list):
+                    for index, item in enumerate(member):
+                        if isinstance(item, str) and ID.match(item):
+                            yield (*here, index), item
+                else:
+                    yield from _references(member, here)
+        case list():
+            for index, item in enumerate(node):
+                yield from _references(item, (*path, index))
+
+
+def extension_ids(value: Mapping[str, Any]) -> set[str]:
+    """The extension definitions that an object names as keys of `extensions`."""
+    extensions = value.get("extensions")
+    if not isinstance(extensions, dict):
+        return set()
+    return {key for key in extensions if key.startswith("extension-definition--")}
