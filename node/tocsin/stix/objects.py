@@ -16,9 +16,7 @@ from typing import Any
 from tocsin.errors import BadInput, Problem, TooLarge
 from tocsin.stix.canonical import LIMITS, Limits, content_hash, dump_json, read_json
 
-ID = re.compile(
-    r"^[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-)
+ID = re.compile(r"^[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 TIMESTAMP = re.compile(r"^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,30}))?Z$")
 
 # STIX 2.1 §2.9: what names other objects ends in `_ref` or `_refs`; these stand in objects that enter with
@@ -134,9 +132,7 @@ def next_version(now: datetime, previous: str | None) -> str:
 
 def keyed_id(secret: bytes, kind: str, *parts: str) -> str:
     """A STIX id that only the holder of `secret` can foresee: HMAC-SHA-256 of the parts, in version-4 shape."""
-    message = b"".join(
-        len(data).to_bytes(4, "big") + data for data in (part.encode() for part in (kind, *parts))
-    )
+    message = b"".join(len(data).to_bytes(4, "big") + data for data in (part.encode() for part in (kind, *parts)))
     digest = hmac.new(secret, message, hashlib.sha256).digest()
     return f"{kind}--{uuid.UUID(bytes=digest[:16], version=4)}"
 

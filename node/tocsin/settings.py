@@ -1,0 +1,246 @@
+"""Settings: what the operator wrote in `tocsin.yaml`, and where a home keeps its files.
+
+The file is the proposal; what is in force is kept in the database (`policy.configuration` reads it from text,
+so the same code reads a file and an applied configuration).
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from tocsin.documents import Document, Strict, parse
+from tocsin.errors import BadFile, BadInput, NotFound, Problem
+
+NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+_UUID4 = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+_DURATION = re.compile(r"^(\d{1,6})(s|m|h|d)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+TlpWord = Literal["clear", "green", "amber", "amber+strict", "red"]
+Role = Literal["analyst", "publisher", "operator", "auditor"]
+
+
+def _name(text: str) -> str:
+    if not NAME.match(text):
+        raise ValueError("lower-case letters, digits, '.', '_' and '-', starting with a letter or digit")
+    return text
+
+
+def _country(text: str) -> str:
+    if not re.match(r"^[A-Z]{2}$", text):
+        raise ValueError("two capital letters (ISO 3166-1), such as EE")
+    return text
+
+
+def _seconds(given: object) -> object:
+    match = _DURATION.match(given) if isinstance(given, str) else None
+    if not match:
+        raise ValueError("a duration such as 60s, 5m, 2h or 1d")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Country = Annotated[str, AfterValidator(_country)]
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+
+
+class NodeSettings(Strict):
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    country: Country | None = None
+    url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")] | None = None
+    timezone: str = "UTC"
+    database: str = "sqlite"
+    default_tlp: TlpWord | None = None
+    max_hops: Annotated[int, Field(ge=1, le=3)] = 3
+
+
+class PartySettings(Strict):
+    """What we say of a reader: the only place from which rules learn it."""
+
+    country: Country | None = None
+    sectors: tuple[str, ...] = Field(default=(), strict=False)
+    communities: tuple[str, ...] = Field(default=(), strict=False)
+    was: Name | None = None
+
+
+class AccountSettings(PartySettings):
+    """A subscriber has a kind, a person a role."""
+
+    kind: Name | None = None
+    role: Role | None = None
+
+    @model_validator(mode="after")
+    def _kind_or_role(self) -> "AccountSettings":
+        if (self.kind is None) == (self.role is None):
+            raise ValueError("give either 'kind' (a subscriber) or 'role' (a person)")
+        return self
+
+
+class PullSettings(Strict):
+    """One collection of a peer that we read: by id, alias or title; the id is pinned at first contact."""
+
+    collection: Annotated[str, Field(min_length=1)]
+    every: Seconds = 60
+
+
+class PeerSettings(PartySettings):
+    kind: Name = "peer"
+    url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
+    auth: Literal["basic", "bearer", "api-key", "certificate"] = "bearer"
+    user: str | None = None
+    pull: tuple[PullSettings, ...] = Field(default=(), strict=False)
+
+
+class CollectionSettings(Strict):
+    id: str | None = None
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    description: str | None = None
+    readers: tuple[Name, ...] = Field(default=(), strict=False)
+    writers: tuple[Name, ...] = Field(default=(), strict=False)
+    clearance: TlpWord = "amber"
+    unmarked: TlpWord = "amber+strict"
+    release: Literal["by-hand", "automatic"] = "by-hand"
+    policy: Name
+    was: Name | None = None
+
+    @model_validator(mode="after")
+    def _uuid(self) -> "CollectionSettings":
+        if self.id is not None and not _UUID4.match(self.id):
+            raise ValueError(f"id {self.id!r} is not a UUID version 4 in lower case")
+        return self
+
+
+class Settings(Strict):
+    """The whole of `tocsin.yaml`."""
+
+    node: NodeSettings
+    accounts: Mapping[Name, AccountSettings] = Field(default_factory=dict)
+    peers: Mapping[Name, PeerSettings] = Field(default_factory=dict)
+    collections: Mapping[Name, CollectionSettings] = Field(default_factory=dict)
+
+    def party(self, name: str) -> PartySettings | None:
+        """An account or peer by name: the two share one space of names."""
+        return self.accounts.get(name) or self.peers.get(name)
+
+
+def read_settings(document: Document) -> Settings:
+    """`tocsin.yaml` as settings. Raises BadFile with the line of each fault, all of them at once."""
+    settings = parse(Settings, document)
+    problems = [*_doubled_names(settings, document), *_unknown_parties(settings, document)]
+    titles: dict[str, str] = {}
+    for key, collection in settings.collections.items():
+        other = titles.setdefault(collection.title, key)
+        if other != key:
+            text = f"title {collection.title!r} is already that of collection {other!r}"
+            problems.append(document.problem(("collections", key, "title"), text))
+    if problems:
+        raise BadFile(problems)
+    return settings
+
+
+def _doubled_names(settings: Settings, document: Document) -> list[Problem]:
+    return [
+        document.problem(("peers", name), f"{name!r} is already the name of an account")
+        for name in settings.peers
+        if name in settings.accounts
+    ]
+
+
+def _unknown_parties(settings: Settings, document: Document) -> list[Problem]:
+    problems = []
+    for key, collection in settings.collections.items():
+        for field in ("readers", "writers"):
+            for index, name in enumerate(getattr(collection, field)):
+                if settings.party(name) is None:
+                    path = ("collections", key, field, index)
+                    problems.append(document.problem(path, f"{name!r} is neither an account nor a peer"))
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder that holds one node: configuration, policies, own mappings, keys, and SQLite's file."""
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.path / "tocsin.yaml"
+
+    @property
+    def policies(self) -> Path:
+        return self.path / "policies"
+
+    @property
+    def mappings(self) -> Path:
+        return self.path / "mappings"
+
+    @property
+    def keys(self) -> Path:
+        return self.path / "keys"
+
+    @property
+    def database_file(self) -> Path:
+        return self.path / "tocsin.db"
+
+    def configuration_files(self) -> dict[str, str]:
+        """The texts that make up a configuration, by their name in the home: `tocsin.yaml`, `policies/*.yaml`."""
+        if not self.settings_file.is_file():
+            raise NotFound(f"{self.path} is not a home of Tocsin: no tocsin.yaml (run: tocsin init)")
+        files = {"tocsin.yaml": _text(self.settings_file)}
+        for file in sorted(self.policies.glob("*.yaml")):
+            files[f"policies/{file.name}"] = _text(file)
+        return files
+
+    def database_url(self, settings: NodeSettings) -> str:
+        """The address of the database: `sqlite` stands for the file in the home."""
+        return f"sqlite:///{self.database_file}" if settings.database == "sqlite" else settings.database
+
+    def namespace(self) -> bytes:
+        """The secret of this node's ids, made at `init`, in every backup."""
+        return bytes.fromhex(self.read_secret("namespace"))
+
+    def read_secret(self, name: str) -> str:
+        """A key file. Raises BadFile when others may read it, NotFound when it is missing."""
+        file = self.keys / name
+        try:
+            mode = file.stat().st_mode & 0o777
+        except FileNotFoundError as why:
+            raise NotFound(f"no key file {file}") from why
+        if mode & 0o077:
+            raise BadFile([Problem(str(file), f"mode {mode:o}: others can read this secret (chmod 600)")])
+        return file.read_text(encoding="utf-8").strip()
+
+    def write_secret(self, name: str, secret: str) -> Path:
+        """Write a key file, mode 600 from its first byte."""
+        file = self.keys / name
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(secret + "\n")
+        draft.replace(file)
+        return file
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as why:
+        raise BadFile([Problem(str(file), f"cannot be read: {why}")]) from why
+
+
+def find_home(given: str | None, environment: Mapping[str, str]) -> Home:
+    """`--home`, else `TOCSIN_HOME`, else the current folder when it holds a `tocsin.yaml`."""
+    if named := given or environment.get("TOCSIN_HOME"):
+        return Home(Path(named).expanduser().resolve())
+    here = Path.cwd()
+    if (here / "tocsin.yaml").is_file():
+        return Home(here)
+    raise BadInput("which home? Give --home DIR, set TOCSIN_HOME, or stand in a folder with a tocsin.yaml")

@@ -1,0 +1,355 @@
+"""Tables: what we keep. The one description of the database, for SQLite and PostgreSQL alike.
+
+Times are microseconds since 1970 in 64-bit integers: SQLite has no zoned time, and `date_added` is a position
+anyway (DESIGN 2.11). Texts that are compared byte by byte (ids, version keys) have the "C" collation.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Bytewise = String().with_variant(String(collation="C"), "postgresql")
+Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only an INTEGER PRIMARY KEY up by itself
+
+# --- who -------------------------------------------------------------------------------------------------
+
+# An account or a peer, by an id made at first sight: grants, cursors and duties hang on it, never on a name.
+party = Table(
+    "party",
+    metadata,
+    Column("id", Bytewise, primary_key=True),
+    Column("name", Bytewise, nullable=False, unique=True),
+    Column("kind", String, nullable=False),  # account | peer
+    Column("identity_id", Bytewise, unique=True),  # the STIX identity that a peer's node speaks for, pinned
+    Column("first_seen", BigInteger, nullable=False),
+    Column("suspended", Boolean, nullable=False, server_default=text("false")),
+    CheckConstraint("kind IN ('account', 'peer')", name="kind"),
+)
+
+# Only the SHA-256 of a token is kept: 256 random bits need no slow hash.
+token = Table(
+    "token",
+    metadata,
+    Column("id", Bytewise, primary_key=True),
+    Column("party_id", Bytewise, ForeignKey("party.id"), nullable=False, index=True),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", BigInteger),
+    Column("last_used", BigInteger),
+)
+
+# --- what --------------------------------------------------------------------------------------------------
+
+# One immutable (id, version, SHA-256) with its bytes. `version` is the literal of `modified` or `created`, or
+# our time of first receipt for an object with neither; `version_key` sorts it exactly. `raw` is null once no
+# source offers the object any more.
+object_version = Table(
+    "object_version",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", Bytewise, nullable=False),
+    Column("type", Bytewise, nullable=False),
+    Column("version", Bytewise, nullable=False),
+    Column("version_key", Bytewise, nullable=False),
+    Column("sha256", Bytewise, nullable=False),
+    Column("raw", LargeBinary),
+    Column("versioned", Boolean, nullable=False),  # false for an object with neither `modified` nor `created`
+    Column("received", BigInteger, nullable=False),
+    UniqueConstraint("id", "version_key", "sha256"),
+    Index("ix_object_version_type_id", "type", "id"),
+)
+
+# On whose word we hold a version (DESIGN 2.8). `party_id` is '' for what this node made itself; `collection_id`
+# is the peer's or our own collection that it came through, '' for our own import.
+source = Table(
+    "source",
+    metadata,
+    Column("version_seq", Serial, ForeignKey("object_version.seq"), nullable=False),
+    Column("party_id", Bytewise, nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
+    Column("word", String, nullable=False),  # put | withdraw | revoke
+    Column("authentic", Boolean, nullable=False),
+    Column("hops", Integer, nullable=False),
+    Column("first_heard", BigInteger, nullable=False),
+    Column("last_heard", BigInteger, nullable=False),
+    PrimaryKeyConstraint("version_seq", "party_id", "collection_id"),
+    CheckConstraint("word IN ('put', 'withdraw', 'revoke')", name="word"),
+    Index("ix_source_party_id_collection_id", "party_id", "collection_id"),
+)
+
+# Which object names which, of the newest version in force: what must be judged again when one enters or leaves.
+reference = Table(
+    "reference",
+    metadata,
+    Column("source_id", Bytewise, nullable=False),
+    Column("target_id", Bytewise, nullable=False),
+    PrimaryKeyConstraint("source_id", "target_id"),
+    Index("ix_reference_target_id", "target_id"),
+)
+
+# One record of a tracker, as read, and what the mapping made of it. `source_id` is the record's own id.
+record = Table(
+    "record",
+    metadata,
+    Column("incident_id", Bytewise, primary_key=True),
+    Column("owner", Bytewise, nullable=False),  # party id, '' for the node itself
+    Column("source", Bytewise, nullable=False),
+    Column("format", Bytewise, nullable=False),
+    Column("source_id", Bytewise, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("place", String, nullable=False),  # file:line it was read from
+    Column("mapping", String, nullable=False),  # name@version
+    Column("translation", JSON, nullable=False),  # rules behind each value, what could not be mapped
+    Column("translation_sha256", Bytewise, nullable=False),  # a new version is made only if this changes
+    Column("imported", BigInteger, nullable=False),
+    UniqueConstraint("owner", "source", "format", "source_id"),
+)
+
+# A person's classification; the newest counts, and no rule ever overwrites it.
+assessment = Table(
+    "assessment",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("incident_id", Bytewise, nullable=False, index=True),
+    Column("answers", JSON, nullable=False),
+    Column("by_role", String, nullable=False),
+    Column("because", Text),
+    Column("made", BigInteger, nullable=False),
+)
+
+# What was made together with an incident of ours (identities, relationships, observables): it is published,
+# held and classified with that incident. An incident belongs to itself.
+belonging = Table(
+    "belonging",
+    metadata,
+    Column("object_id", Bytewise, nullable=False),
+    Column("incident_id", Bytewise, nullable=False),
+    Column("role", String, nullable=False),  # incident | victim | reporter | attacker | observable | relationship
+    PrimaryKeyConstraint("object_id", "incident_id"),
+    Index("ix_belonging_incident_id", "incident_id"),
+)
+
+# --- what may leave ------------------------------------------------------------------------------------------
+
+# A person's word on an incident of ours: published up to a version (and further ones, with `follow`), or held.
+# `collection_id` is '' for all collections. No row = waiting.
+publication = Table(
+    "publication",
+    metadata,
+    Column("incident_id", Bytewise, nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
+    Column("state", String, nullable=False),  # published | held
+    Column("version_key", Bytewise),  # the newest version that this word covers; null = any
+    Column("follow", Boolean, nullable=False),
+    Column("decided", BigInteger, nullable=False),
+    PrimaryKeyConstraint("incident_id", "collection_id"),
+    CheckConstraint("state IN ('published', 'held')", name="state"),
+)
+
+collection = Table(
+    "collection",
+    metadata,
+    Column("id", Bytewise, primary_key=True),
+    Column("key", Bytewise, nullable=False, unique=True),  # the key in tocsin.yaml, and the TAXII alias
+    Column("made", BigInteger, nullable=False),
+    Column("last_position", BigInteger, nullable=False),  # the row to lock for every write to the log
+    Column("standing", BigInteger, nullable=False, server_default=text("0")),  # current entries
+    Column("stuck", Text),  # why new things are kept out, or null
+)
+
+# The append-only log of what a collection's readers may see. `position` is TAXII's `date_added`.
+# `current` entries are those that stand; `last` marks the newest current version of each object.
+release = Table(
+    "release",
+    metadata,
+    Column("collection_id", Bytewise, ForeignKey("collection.id"), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("op", String, nullable=False),  # put | revoke | withdraw | prune
+    Column("object_id", Bytewise, nullable=False),
+    Column("version_key", Bytewise, nullable=False),
+    Column("version_seq", Serial, ForeignKey("object_version.seq"), nullable=False),
+    Column("type", Bytewise, nullable=False),
+    Column("form", String, nullable=False),  # whole | copy
+    Column("hops", Integer, nullable=False),
+    Column("rules", JSON, nullable=False),  # ids of the rules that decided
+    Column("configuration_sha256", Bytewise, nullable=False),
+    Column("released", BigInteger, nullable=False),  # clock time: `position` only looks like one
+    Column("current", Boolean, nullable=False),
+    Column("last", Boolean, nullable=False),
+    PrimaryKeyConstraint("collection_id", "position"),
+    CheckConstraint("op IN ('put', 'revoke', 'withdraw', 'prune')", name="op"),
+    CheckConstraint("form IN ('whole', 'copy')", name="form"),
+    Index(
+        "uq_release_current",
+        "collection_id",
+        "object_id",
+        "version_key",
+        unique=True,
+        sqlite_where=text("current"),
+        postgresql_where=text("current"),
+    ),
+    Index(
+        "ix_release_last",
+        "collection_id",
+        "position",
+        sqlite_where=text("last"),
+        postgresql_where=text("last"),
+    ),
+    Index(
+        "ix_release_last_type",
+        "collection_id",
+        "type",
+        "position",
+        sqlite_where=text("last"),
+        postgresql_where=text("last"),
+    ),
+    Index("ix_release_object", "collection_id", "object_id", "position"),
+    Index("ix_release_version_seq", "version_seq"),
+)
+
+# Which redacted copy stands for which original in which collection: private, stored once made, never served.
+copy = Table(
+    "copy",
+    metadata,
+    Column("collection_id", Bytewise, ForeignKey("collection.id"), nullable=False),
+    Column("original_id", Bytewise, nullable=False),
+    Column("copy_id", Bytewise, nullable=False, unique=True),
+    Column("generation", Integer, nullable=False),
+    Column(
+        "body_sha256", Bytewise, nullable=False
+    ),  # of the visible body without dates: a new version only if it changes
+    Column("omitted", JSON, nullable=False),  # what the copy leaves out, as words for people
+    PrimaryKeyConstraint("collection_id", "original_id"),
+)
+
+# What a writer posted into a collection: that writer's release, which only policy judges.
+posting = Table(
+    "posting",
+    metadata,
+    Column("collection_id", Bytewise, ForeignKey("collection.id"), nullable=False),
+    Column("object_id", Bytewise, nullable=False),
+    Column("party_id", Bytewise, nullable=False),
+    Column("posted", BigInteger, nullable=False),
+    Column("deleted", BigInteger),  # by DELETE of the same party; posting again clears it
+    PrimaryKeyConstraint("collection_id", "object_id"),
+)
+
+# A TAXII status resource (TAXII 2.1 §4.3), kept at least 24 h.
+status = Table(
+    "status",
+    metadata,
+    Column("id", Bytewise, primary_key=True),
+    Column("party_id", Bytewise, nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
+    Column("requested", BigInteger, nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
+# Who is entitled to which log, from and up to which position (DESIGN 2.15).
+grant = Table(
+    "grant",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("party_id", Bytewise, ForeignKey("party.id"), nullable=False),
+    Column("collection_id", Bytewise, ForeignKey("collection.id"), nullable=False),
+    Column("role", String, nullable=False),  # reader | writer
+    Column("first_position", BigInteger, nullable=False),  # the log's last position when it was given
+    Column("last_position", BigInteger),  # the log's last position when it ended, or null
+    CheckConstraint("role IN ('reader', 'writer')", name="role"),
+    Index("ix_grant_collection_id_party_id", "collection_id", "party_id"),
+)
+
+# --- the node itself -----------------------------------------------------------------------------------------
+
+# Every configuration that was applied, with the text of its files; the one with the greatest seq is in force.
+configuration = Table(
+    "configuration",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("sha256", Bytewise, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("applied", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("event", Bytewise, nullable=False),
+    Column("subject", Bytewise, nullable=False),  # the object, collection, party … it is about
+    Column("details", JSON, nullable=False),
+    Index("ix_audit_subject", "subject"),
+)
+
+# --- peers ---------------------------------------------------------------------------------------------------
+
+# Where we stand in reading one collection of one peer. The cursor moves by compare-and-set with its page.
+pull = Table(
+    "pull",
+    metadata,
+    Column("party_id", Bytewise, ForeignKey("party.id"), nullable=False),
+    Column("wanted", Bytewise, nullable=False),  # id, alias or title, as written in tocsin.yaml
+    Column("collection_id", Bytewise),  # the peer's collection id, pinned at first contact
+    Column("protocol", String),  # tocsin | taxii, found at first contact
+    Column("cursor", Text),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),  # failures in a row
+    Column("due", BigInteger, nullable=False, server_default=text("0")),
+    Column("last_success", BigInteger),
+    Column("last_error", Text),
+    PrimaryKeyConstraint("party_id", "wanted"),
+)
+
+# What a peer offered and what became of it: each object named ends in exactly one state.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("party_id", Bytewise, ForeignKey("party.id"), nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
+    Column("position", Text, nullable=False),  # where in the peer's collection
+    Column("object_id", Bytewise, nullable=False),  # '' when it could not be read
+    Column("version", Bytewise, nullable=False),
+    Column("sha256", Bytewise, nullable=False),
+    Column("outcome", String, nullable=False),  # stored | duplicate | quarantined | refused
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("content", LargeBinary),  # of a quarantined object, for a person to judge
+    CheckConstraint("outcome IN ('stored', 'duplicate', 'quarantined', 'refused')", name="outcome"),
+    UniqueConstraint("party_id", "collection_id", "position", "object_id", "version", "sha256"),
+    Index("ix_ledger_outcome", "outcome"),
+)
+
+# Work that several processes could do: whoever holds the lease does it. A lease only saves work.
+job = Table(
+    "job",
+    metadata,
+    Column("name", Bytewise, primary_key=True),
+    Column("leased_by", String),
+    Column("leased_until", BigInteger),
+)
