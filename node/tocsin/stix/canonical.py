@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import msgspec
@@ -81,6 +81,21 @@ def split_envelope(raw: bytes, limits: Limits = LIMITS) -> list[bytes]:
     return [bytes(member) for member in members]
 
 
+class _Names(msgspec.Struct):
+    id: str = ""
+    modified: str = ""
+    created: str = ""
+
+
+def peek(raw: bytes) -> tuple[str, str]:
+    """The id and version that an object refused by `read_json` seems to bear, to name it in an answer; else ''."""
+    try:
+        names = msgspec.json.decode(raw, type=_Names)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "", ""
+    return names.id[:300], (names.modified or names.created)[:64]
+
+
 def canonical(value: Any) -> bytes:
     """The RFC 8785 form of a value from `read_json`, with numbers in exact decimal."""
     return "".join(_canonical(value)).encode("utf-8")
@@ -110,7 +125,8 @@ def _check_depth(raw: bytes, depth: int) -> None:
         raise BadInput([Problem("", f"nested {deepest} deep; at most {depth} levels")])
 
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A string may end with the text: retrying from each quote inside an unclosed one would take quadratic time.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -125,7 +141,10 @@ def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _finite_decimal(text: str) -> Decimal:
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation as why:  # an exponent that even Decimal cannot hold
+        raise BadInput([Problem("", f"number out of range: {text[:40]}")]) from why
     if not -400 < number.adjusted() < 309:
         raise BadInput([Problem("", f"number out of range: {text[:40]}")])
     return number
@@ -205,10 +224,12 @@ def _scalar(value: Any, decimal: Any) -> str:
             return "true" if value else "false"
         case int():
             return str(value)
-        case Decimal():
-            return str(decimal(value))
         case float():
-            return str(decimal(Decimal(repr(value))))
+            return _scalar(Decimal(repr(value)), decimal)
+        case Decimal():
+            if not value.is_finite():
+                raise ValueError(f"{value} is not a JSON number")
+            return str(decimal(value))
         case str():
             return json.dumps(value, ensure_ascii=False)
         case _:

@@ -177,6 +177,7 @@ class Answers:
         return Answers(**merged, places=self.places | other.places)
 
 
+UNANSWERED: Final = Answers()
 QUESTIONS: Final = tuple(field.name for field in fields(Answers) if field.name != "places")
 
 
@@ -234,7 +235,7 @@ def answers_implied_by(effect: str) -> Answers:
 
 def answers_of(effects: Iterable[str]) -> Answers:
     """The answers implied by several categories together; everything else stays unknown."""
-    answers = Answers()
+    answers = UNANSWERED
     for effect in effects:
         answers = answers.with_answers_of(answers_implied_by(effect))
     return answers
@@ -272,7 +273,7 @@ def contradictions(effects: Iterable[str], effect_type: str, answers: Answers) -
             if getattr(implied, question) == "yes" and getattr(answers, question) == "no"
         ]
     derived = derive(answers.with_answers_of(answers_of(labels)))
-    if answers != Answers() and derived.effect_type != effect_type:
+    if answers != UNANSWERED and derived.effect_type != effect_type:
         found.append(f"effect_type is {effect_type!r}, yet the answers give {derived.effect_type!r}")
     return found
 

@@ -63,7 +63,7 @@ class Marked:
 
 def tlp_from_word(word: str) -> Tlp:
     """`amber+strict`, `TLP:GREEN`, `white` → the level. Raises BadInput with the words that exist."""
-    plain = word.strip().lower().removeprefix("tlp:").replace("_", "+").replace(" ", "+")
+    plain = word.strip().lower().removeprefix("tlp:").strip().replace("_", "+").replace(" ", "+")
     for level in Tlp:
         if plain == level.word or (plain == "white" and level is Tlp.CLEAR):
             return level
@@ -73,6 +73,8 @@ def tlp_from_word(word: str) -> Tlp:
 def marked(value: Mapping[str, Any]) -> Marked:
     """The TLP that an object bears. Several levels give the most restrictive one (and say so)."""
     refs = value.get("object_marking_refs") or []
+    if not isinstance(refs, list) or not all(isinstance(ref, str) for ref in refs):
+        return Marked(Tlp.RED, "object_marking_refs is not a list of ids")
     known = [_LEVELS[ref] for ref in refs if ref in _LEVELS]
     strange = [ref for ref in refs if ref not in _LEVELS]
     if strange:

@@ -16,8 +16,8 @@ from typing import Any
 from tocsin.errors import BadInput, Problem, TooLarge
 from tocsin.stix.canonical import LIMITS, Limits, content_hash, dump_json, read_json
 
-ID = re.compile(r"^[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
-TIMESTAMP = re.compile(r"^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,30}))?Z$")
+ID = re.compile(r"^[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+TIMESTAMP = re.compile(r"^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,30}))?Z\Z", re.ASCII)
 
 # STIX 2.1 §2.9: what names other objects ends in `_ref` or `_refs`; these stand in objects that enter with
 # whatever names them, without a rule of their own.
@@ -125,8 +125,10 @@ def next_version(now: datetime, previous: str | None) -> str:
     if previous is None or version_key(text) > version_key(previous):
         return text
     whole, _, fraction = previous.rstrip("Z").partition(".")
-    before = datetime.fromisoformat(whole).replace(tzinfo=UTC)
     millis = int((fraction + "000")[:3])
+    if whole.endswith(":60"):  # a leap second, which datetime does not know
+        whole, millis = whole.removesuffix("60") + "59", millis + 1000
+    before = datetime.fromisoformat(whole).replace(tzinfo=UTC)
     return stix_time(before + timedelta(milliseconds=millis + 1))
 
 
@@ -150,19 +152,27 @@ def _references(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[
     match node:
         case dict():
             for key, member in node.items():
-                here = (*path, key)
-                if key.endswith("_ref") or key == "marking_ref":
-                    if isinstance(member, str) and ID.match(member):
-                        yield here, member
-                elif key.endswith("_refs") and isinstance(member, list):
-                    for index, item in enumerate(member):
-                        if isinstance(item, str) and ID.match(item):
-                            yield (*here, index), item
-                else:
-                    yield from _references(member, here)
+                yield from _references_under(key, member, (*path, key))
         case list():
             for index, item in enumerate(node):
                 yield from _references(item, (*path, index))
+
+
+def _references_under(
+    key: str, member: Any, here: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    match member:
+        case str():
+            if key.endswith("_ref") and ID.match(member):
+                yield here, member
+        case list() if key.endswith("_refs"):
+            for index, item in enumerate(member):
+                if not isinstance(item, str):
+                    yield from _references(item, (*here, index))
+                elif ID.match(item):
+                    yield (*here, index), item
+        case _:
+            yield from _references(member, here)
 
 
 def extension_ids(value: Mapping[str, Any]) -> set[str]:
