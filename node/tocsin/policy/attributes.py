@@ -1,0 +1,213 @@
+"""Attributes: the names by which rules, filters, the API and `tocsin fields` speak of an object.
+
+Every object has every attribute, so that an expression never fails for a missing one: what an object does not
+say is "", an empty list, or null for numbers and for flags that may be unknown. Unknown is not "no": a match on
+`public_core: false` needs somebody who said so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from tocsin.policy.expression import Kind as CelKind
+from tocsin.stix import effects
+from tocsin.stix.incident import Findings, read_effects
+from tocsin.stix.markings import Tlp, marked
+
+Kind = Literal["word", "words", "flag", "number"]
+
+ANY_ORIGIN = "any"
+OURS = "ours"
+
+STIX_TYPES = (
+    "attack-pattern",
+    "campaign",
+    "course-of-action",
+    "grouping",
+    "identity",
+    "incident",
+    "indicator",
+    "infrastructure",
+    "intrusion-set",
+    "location",
+    "malware",
+    "malware-analysis",
+    "note",
+    "observed-data",
+    "opinion",
+    "report",
+    "threat-actor",
+    "tool",
+    "vulnerability",
+    "relationship",
+    "sighting",
+    "artifact",
+    "autonomous-system",
+    "directory",
+    "domain-name",
+    "email-addr",
+    "email-message",
+    "file",
+    "ipv4-addr",
+    "ipv6-addr",
+    "mac-addr",
+    "mutex",
+    "network-traffic",
+    "process",
+    "software",
+    "url",
+    "user-account",
+    "windows-registry-key",
+    "x509-certificate",
+    "language-content",
+    "marking-definition",
+    "extension-definition",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """By whose word we hold an object, as rules see it.
+
+    `origin`: `ours`, or the name of the peer or account that brought it. `posted_here`: a writer of the collection
+    being judged posted it there. `owner`: the account that owns it, "" for the node itself. `authentic`: it came
+    from its creator's own node. `hops`: nodes between its creator and us. `reviewed`: a person assessed it.
+    """
+
+    origin: str = OURS
+    posted_here: bool = False
+    owner: str = ""
+    authentic: bool = True
+    hops: int = 0
+    reviewed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One name: what kind of value it has, the values that exist (None: any), and its meaning in a sentence.
+
+    `nullable`: the value is null where nobody said.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    values: tuple[str, ...] | None = None
+    nullable: bool = False
+
+    @property
+    def cel(self) -> CelKind:
+        """The type that the checker of expressions gives it."""
+        if self.nullable:
+            return "any"
+        kinds: Mapping[Kind, CelKind] = {"word": "string", "words": "strings", "flag": "bool", "number": "int"}
+        return kinds[self.kind]
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("type", "word", "STIX type of the object", STIX_TYPES),
+    Field("origin", "word", "ours, or the peer or account that brought it; in a rule also: any"),
+    Field("owner", "word", "the account that owns it; empty for the node itself"),
+    Field("posted_here", "flag", "a writer of this collection posted it into it"),
+    Field("authentic", "flag", "it came from its creator's own node"),
+    Field("hops", "number", "nodes that passed it on before us"),
+    Field("creator", "word", "id of the identity that created it"),
+    Field("revoked", "flag", "its creator revoked it"),
+    Field(
+        "tlp", "word", "TLP level; in a collection, what an unmarked object counts as", tuple(t.word for t in Tlp)
+    ),
+    Field("marked", "flag", "it bears a TLP marking of its own"),
+    Field("confidence", "number", "STIX confidence, 0 to 100", nullable=True),
+    Field("effect_type", "word", "type that its effects amount to", effects.EFFECT_TYPES),
+    Field("effects", "words", "categories found in the incident", effects.EFFECTS),
+    Field("means", "words", "by what means", effects.MEANS),
+    Field("stage", "word", "how far it came", effects.STAGES),
+    Field("root_cause", "word", "root cause (NIS)", effects.ROOT_CAUSES),
+    Field("actor_type", "word", "kind of attacker, as claimed", effects.ACTOR_TYPES),
+    Field("motives", "words", "why, as claimed", effects.MOTIVES),
+    Field("claimed_by", "word", "who says so", effects.CLAIMED_BY),
+    Field("sectors", "words", "victims' sectors, such as naics:52 or nis2:energy, with all that lies within"),
+    Field("countries", "words", "victims' countries, ISO 3166-1, such as EE"),
+    Field("cluster", "word", "id of the leading incident of its cluster"),
+    Field("severity", "number", "best value of the cyber disruption index, 0 to 100", nullable=True),
+    Field("victim_count", "number", "number of victims", nullable=True),
+    Field("determination", "word", "OASIS incident core: is it one?", effects.DETERMINATIONS),
+    Field(
+        "investigation_status",
+        "word",
+        "OASIS incident core: state of the work",
+        effects.INVESTIGATION_STATUSES,
+    ),
+    Field("basis", "word", "how it was classified", effects.BASES),
+    Field("reviewed", "flag", "a person assessed it"),
+    Field("public_core", "words", "elements of the Internet's public core that it touches", effects.PUBLIC_CORE),
+    Field("trans_border", "flag", "it crosses borders", nullable=True),
+    Field("significant", "flag", "significant in the sense of NIS2, by a person's decision", nullable=True),
+    Field("request", "word", "what it asks of its readers", effects.REQUESTS),
+)
+FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
+
+
+def attributes(value: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
+    """The attributes of an object. `tlp` is its own marking, "" without one, `red` when not understood."""
+    marking = marked(value)
+    found = read_effects(value) or _NOTHING_FOUND
+    return {
+        "type": value["type"],
+        "origin": provenance.origin,
+        "owner": provenance.owner,
+        "posted_here": provenance.posted_here,
+        "authentic": provenance.authentic,
+        "hops": provenance.hops,
+        "creator": _text(value.get("created_by_ref")),
+        "revoked": value.get("revoked") is True,
+        "tlp": "" if marking.level is None else marking.level.word,
+        "marked": marking.level is not None,
+        "confidence": _number(value.get("confidence")),
+        # an object without the extension has no type, not an undetermined one
+        "effect_type": "" if found is _NOTHING_FOUND else found.effect_type,
+        "effects": [effect.effect for effect in found.effects],
+        "means": list(found.means),
+        "stage": found.stage or "",
+        "root_cause": found.root_cause or "",
+        "actor_type": found.actor_type or "",
+        "motives": list(found.motives),
+        "claimed_by": found.claimed_by or "",
+        "sectors": list(found.sectors),
+        "countries": list(found.countries),
+        "cluster": found.cluster or "",
+        "severity": _severity(found),
+        "victim_count": found.victim_count,
+        "determination": found.determination or "",
+        "investigation_status": found.investigation_status or "",
+        "basis": (found.classified.basis if found.classified else None) or "",
+        "reviewed": provenance.reviewed,
+        "public_core": [core.element for core in found.public_core],
+        "trans_border": found.trans_border,
+        "significant": found.significant,
+        "request": found.request.type if found.request else "",
+    }
+
+
+def within(sector: str, outer: str) -> bool:
+    """Whether a sector lies in another: `naics:522110` in `naics:52`, `nis2:energy/oil` in `nis2:energy`."""
+    if sector == outer:
+        return True
+    return sector.startswith(outer if outer.startswith("naics:") else f"{outer}/")
+
+
+_NOTHING_FOUND = Findings()
+
+
+def _severity(found: Findings) -> Any:
+    index = found.severity.disruption_index if found.severity else None
+    return None if index is None else index.best
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> Any:
+    return value if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
