@@ -1,0 +1,175 @@
+"""App: the node as one ASGI application, and how uvicorn is to serve it.
+
+What stands here and not in a room: putting the rooms together, health for whoever watches the process, and the
+limits that only the server itself can keep (a request's head must arrive in time; a body is limited where it is
+read, in `taxii.endpoint`). Answers of this app never redirect and never show a stack trace.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import h11
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tocsin.errors import BadInput, NotFound, Refused, Unavailable
+from tocsin.policy.configuration import Configuration, read_configuration
+from tocsin.problems import HANDLERS
+from tocsin.settings import Home
+from tocsin.sharing.apply import in_force
+from tocsin.sharing.node import Node
+from tocsin.stix.canonical import LIMITS, Limits
+from tocsin.store.transaction import Store
+from tocsin.taxii.endpoint import Exchange
+from tocsin.taxii.query import cursor_key
+from tocsin.taxii.routes import routes
+
+log = logging.getLogger(__name__)
+
+HEAD_SECONDS = 10.0  # a request's head must have arrived by then
+HEAD_BYTES = 64 * 1024
+KEEP_ALIVE_SECONDS = 75  # longer than the minute at which peers and clients poll
+
+Worker = Callable[[], Awaitable[None]]
+
+
+def make_app(store: Store, home: Home, *, worker: Worker | None = None, limits: Limits = LIMITS) -> FastAPI:
+    """The node over an open store (which stays the caller's to close).
+
+    `worker` runs beside the requests, in the same event loop, until the app is shut down; when it fails, that is
+    logged and `/readyz` says so. Raises NotFound or BadFile when the home's secret cannot be read.
+    """
+    secret = home.namespace()
+    health = Health(store, home)
+    exchange = Exchange(store, Node(secret), cursor_key(secret), limits)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            if worker is not None:
+                stack.push_async_callback(_stop, health.watch(asyncio.ensure_future(worker())))
+            yield
+
+    return FastAPI(
+        title="Tocsin",
+        routes=[
+            *routes(exchange),
+            Route("/healthz", health.alive),
+            Route("/readyz", health.ready),
+        ],
+        redirect_slashes=False,  # a redirect made from the Host header loses scheme and credentials behind a proxy
+        openapi_url=None,
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+
+
+def serving(**more: Any) -> dict[str, Any]:
+    """Keyword arguments for `uvicorn.Config` that keep the promised limits.
+
+    uvicorn has no time limit of its own for a request's head, hence the protocol; many connections that do nothing
+    are for a reverse proxy to turn away (see `deploy/`).
+    """
+    return {
+        "http": PromptProtocol,
+        "ws": "none",
+        "h11_max_incomplete_event_size": HEAD_BYTES,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": 30,
+        "server_header": False,
+        **more,
+    }
+
+
+class PromptProtocol(H11Protocol):
+    """HTTP/1.1 for clients who say what they want in time: an unfinished head ends the connection."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._wait_no_longer()
+        elif self._patience is None and self.conn.trailing_data[0]:
+            self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_longer()
+        super().connection_lost(exc)
+
+    def _wait_no_longer(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self.transport.close()
+
+
+class Health:
+    """Whether this process lives, and whether it can do its work. Public, so it names nothing but states."""
+
+    def __init__(self, store: Store, home: Home) -> None:
+        self._store = store
+        self._home = home
+        self._worker: asyncio.Future[None] | None = None
+
+    def watch(self, worker: "asyncio.Future[None]") -> "asyncio.Future[None]":
+        self._worker = worker
+        worker.add_done_callback(_note_end)
+        return worker
+
+    async def alive(self, request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def ready(self, request: Request) -> Response:
+        """200 when the database answers, a configuration is in force and the worker runs; else 503.
+
+        `files` tells an operator that what stands in the home was not applied; that alone stops nothing.
+        """
+        worker = "stopped" if self._worker is not None and self._worker.done() else "running"
+        try:
+            async with self._store.reading() as tx:
+                configuration = await in_force(tx)
+        except Unavailable:
+            return self._answer(database="not answering", configuration="unknown", files="unknown", worker=worker)
+        except Refused:
+            return self._answer(database="answering", configuration="none", files="unknown", worker=worker)
+        files = await asyncio.to_thread(self._compare, configuration)
+        return self._answer(database="answering", configuration="in force", files=files, worker=worker)
+
+    def _answer(self, **states: str) -> Response:
+        ready = states["configuration"] == "in force" and states["worker"] == "running"
+        return JSONResponse({"status": "ready" if ready else "not ready", **states}, 200 if ready else 503)
+
+    def _compare(self, configuration: Configuration) -> str:
+        try:
+            proposed = read_configuration(self._home.configuration_files())
+        except (BadInput, NotFound):
+            return "faulty: run tocsin check"
+        return "as applied" if proposed.sha256 == configuration.sha256 else "changed: run tocsin apply"
+
+
+async def _stop(worker: "asyncio.Future[None]") -> None:
+    worker.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        if not worker.done():
+            await worker
+
+
+def _note_end(worker: "asyncio.Future[None]") -> None:
+    if worker.cancelled():
+        return
+    log.error("the background worker ended", exc_info=worker.exception())

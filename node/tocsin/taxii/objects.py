@@ -1,0 +1,175 @@
+"""Objects: reading, adding and deleting them (TAXII 2.1 §5.4 to §5.8)."""
+
+import re
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tocsin.errors import BadInput, NotAllowed, NotFound, TooLarge
+from tocsin.intake.receive import Posted, receive_posts
+from tocsin.problems import TAXII_TYPE, Unprocessable
+from tocsin.sharing.page import ALL, Page, read_page, stands
+from tocsin.sharing.withdraw import delete_posted
+from tocsin.stix.canonical import Limits, split_envelope
+from tocsin.stix.objects import ID, from_micros
+from tocsin.store import releases
+from tocsin.taxii import resources
+from tocsin.taxii.endpoint import (
+    Exchange,
+    OfferedCollection,
+    Visit,
+    answer,
+    dated,
+    read_body,
+    sealed_next,
+    visiting,
+)
+from tocsin.taxii.negotiation import check_content_type
+from tocsin.taxii.query import MATCH_OBJECT, MATCH_OBJECTS, MATCH_VERSIONS, Cursor, Query, read_query
+
+# A body nested deeper than this is no envelope. What lies between this and the limit of one object is that
+# object's fault alone, so its neighbours still get in.
+_BODY_DEPTH = 200
+_KEY = re.compile(rb'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
+
+
+async def get_objects(exchange: Exchange, request: Request) -> Response:
+    """§5.4 Get objects: an envelope joined from stored bytes, in the order of the log."""
+    async with visiting(exchange, request) as visit:
+        collection = await visit.readable(request.path_params["collection"])
+        cursor = Cursor(exchange.cursor_key, collection.id)
+        query = read_query(request.scope["query_string"], cursor, MATCH_OBJECTS)
+        page = await read_page(visit.tx, collection.id, query.selection, query.limit)
+    return await answer(request, resources.envelope(page, sealed_next(cursor, page)), dated(page))
+
+
+async def get_object(exchange: Exchange, request: Request) -> Response:
+    """§5.6 Get an object. What does not stand in this log is 404; what a filter leaves out is `{}`."""
+    async with visiting(exchange, request) as visit:
+        collection = await visit.readable(request.path_params["collection"])
+        cursor = Cursor(exchange.cursor_key, collection.id)
+        query = read_query(request.scope["query_string"], cursor, MATCH_OBJECT)
+        page = await _page_of_object(visit, collection, request.path_params["object"], query)
+    return await answer(request, resources.envelope(page, sealed_next(cursor, page)), dated(page))
+
+
+async def get_versions(exchange: Exchange, request: Request) -> Response:
+    """§5.8 Get object versions, in the order in which they were added."""
+    async with visiting(exchange, request) as visit:
+        collection = await visit.readable(request.path_params["collection"])
+        cursor = Cursor(exchange.cursor_key, collection.id)
+        query = read_query(request.scope["query_string"], cursor, MATCH_VERSIONS, versions=ALL)
+        page = await _page_of_object(visit, collection, request.path_params["object"], query)
+    return await answer(request, resources.versions(page, sealed_next(cursor, page)), dated(page))
+
+
+async def add_objects(exchange: Exchange, request: Request) -> Response:
+    """§5.5 Add objects: 202 after the commit, with a status that is complete and counts each object once.
+
+    The caller's rights are looked at twice: before a stranger may send ten megabytes, and in the transaction that
+    stores them, because a token can be revoked while a body arrives.
+    """
+    named = request.path_params["collection"]
+    async with visiting(exchange, request) as visit:
+        await visit.writable(named)
+    check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
+    raws = split_body(await read_body(request, exchange.limits), exchange.limits)
+    async with visiting(exchange, request, writing=True) as visit:
+        collection, party = await visit.writable(named), visit.caller.party
+        now = await visit.tx.now()
+        received = await receive_posts(
+            visit.tx, visit.configuration, exchange.node, collection.key, party, raws, now=now
+        )
+        status = _status(received, now)
+        await releases.put_status(visit.tx, status["id"], party.id, collection.id, status, now)
+    return Response(resources.dump(status), 202, media_type=TAXII_TYPE)
+
+
+async def delete_object(exchange: Exchange, request: Request) -> Response:
+    """§5.7 Delete an object: all its versions unless `match[version]` chooses, from this collection.
+
+    The section's own table of rights: neither reading nor writing is 404, only one of them 403. What is withdrawn
+    is then 404 here; the nodes that read this log are told.
+    """
+    object_id = request.path_params["object"]
+    async with visiting(exchange, request, writing=True) as visit:
+        collection = await visit.writable(request.path_params["collection"])
+        if not collection.can_read:
+            raise NotAllowed("You may add objects to this collection, but not read it, and so not delete.")
+        query = read_query(
+            request.scope["query_string"], Cursor(exchange.cursor_key, collection.id), MATCH_OBJECT, versions=ALL
+        )
+        if not ID.match(object_id) or query.selection.empty:
+            raise NotFound(f"no {object_id!r} in {collection.key}")
+        if not await stands(visit.tx, collection.id, object_id):
+            raise NotFound(f"no {object_id} in {collection.key}")
+        await delete_posted(
+            visit.tx,
+            visit.configuration,
+            exchange.node,
+            collection.key,
+            object_id,
+            visit.caller.party,
+            query.selection.versions.choose,
+            now=await visit.tx.now(),
+        )
+    return Response(b"", 200, media_type=TAXII_TYPE)
+
+
+def split_body(raw: bytes, limits: Limits) -> list[bytes]:
+    """The bytes of each object of an envelope or bundle (§3.7; `stix2` and MISP post bundles).
+
+    A fault of the body as a whole raises BadInput (400), or Unprocessable (422) when it is JSON but no envelope or
+    holds too many objects. A fault inside one object is left for whoever reads that object.
+    """
+    try:
+        raw.decode("utf-8")
+        members = split_envelope(raw, replace(limits, depth=_BODY_DEPTH))
+    except UnicodeDecodeError as why:
+        raise BadInput(f"The body is not UTF-8 (byte {why.start}).") from why
+    except TooLarge as why:  # §4.2.1: a body below max_content_length is never 413
+        raise Unprocessable(why.problems) from why
+    except BadInput as why:
+        if isinstance(why.__cause__, msgspec.ValidationError):
+            raise Unprocessable(why.problems) from why
+        raise
+    if repeated := _repeated_key(raw):
+        raise BadInput(f"envelope: the key {repeated!r} is given twice")
+    return members
+
+
+def _repeated_key(raw: bytes) -> str | None:
+    """The first key that an envelope gives twice: of two lists of objects one would be lost without a word."""
+    members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    position, seen = raw.index(b"{") + 1, set()
+    while found := _KEY.match(raw, position):
+        key = msgspec.json.decode(found[1], type=str)
+        value = bytes(members[key])
+        if key in seen or not raw.startswith(value, found.end()):
+            return key
+        seen.add(key)
+        position = found.end() + len(value)
+    return None
+
+
+async def _page_of_object(visit: Visit, collection: OfferedCollection, object_id: str, query: Query) -> Page:
+    if not ID.match(object_id):
+        raise NotFound(f"{object_id!r} is not an identifier")
+    page = await read_page(
+        visit.tx, collection.id, replace(query.selection, ids=frozenset({object_id})), query.limit
+    )
+    if not page.rows and not await stands(visit.tx, collection.id, object_id):
+        raise NotFound(f"no {object_id} in {collection.key}")
+    return page
+
+
+def _status(received: list[Posted], now: int) -> dict[str, Any]:
+    successes, failures = [], []
+    for one in received:
+        detail = resources.status_detail(one.id, one.version or from_micros(now), one.message)
+        (successes if one.outcome == "success" else failures).append(detail)
+    return resources.status(str(uuid.uuid4()), now, successes, failures)
