@@ -293,7 +293,7 @@ def incident_core(findings: Findings) -> dict[str, Any]:
     severity = findings.severity or Severity()
     scores = list(severity.scores)
     if severity.disruption_index and severity.disruption_index.best is not None:
-        scores.insert(0, Score("Cyber Disruption Index", severity.disruption_index.best, "0 to 100"))
+        scores.insert(0, Score("CDI", severity.disruption_index.best, "cyber disruption index, 0 to 100"))
     return _present(
         {
             "extension_type": "property-extension",
@@ -402,8 +402,8 @@ def read_effects(value: Mapping[str, Any]) -> Findings | None:
     Tolerant, for listing and policy: what is not in a vocabulary or of another shape counts as unknown.
     `validate` is what refuses.
     """
-    extensions = value.get("extensions")
-    ours = extensions.get(EXTENSION_ID) if isinstance(extensions, Mapping) else None
+    extensions = _mapping(value.get("extensions"))
+    ours = extensions.get(EXTENSION_ID)
     if value.get("type") != "incident" or not isinstance(ours, Mapping):
         return None
     core = _mapping(extensions.get(INCIDENT_CORE_ID))

@@ -72,9 +72,11 @@ def _version(value: dict[str, Any], raw: bytes) -> ObjectVersion:
         problems.append(Problem("id", "not a STIX identifier (type--UUID)"))
     elif isinstance(kind, str) and not id_.startswith(f"{kind}--"):
         problems.append(Problem("id", f"does not start with the object's type {kind!r}"))
-    for name in ("created", "modified"):
-        if name in value and (not isinstance(value[name], str) or not is_timestamp(value[name])):
-            problems.append(Problem(name, "not a STIX timestamp (RFC 3339, UTC, `Z`)"))
+    problems += [
+        Problem(name, "not a STIX timestamp (RFC 3339, UTC, `Z`)")
+        for name in ("created", "modified")
+        if name in value and (not isinstance(value[name], str) or not is_timestamp(value[name]))
+    ]
     if problems:
         raise BadInput(problems)
     version = value.get("modified", value.get("created"))
