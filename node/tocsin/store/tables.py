@@ -2,6 +2,9 @@
 
 Times are microseconds since 1970 in 64-bit integers: SQLite has no zoned time, and `date_added` is a position
 anyway (DESIGN 2.11). Texts that are compared byte by byte (ids, version keys) have the "C" collation.
+
+A partial index serves SQLite only where the query holds its condition word for word; SQLAlchemy writes a true
+boolean column as `= 1` there, so the indexes say `= 1` too.
 """
 
 from sqlalchemy import (
@@ -79,9 +82,19 @@ object_version = Table(
     Column("sha256", Bytewise, nullable=False),
     Column("raw", LargeBinary),
     Column("versioned", Boolean, nullable=False),  # false for an object with neither `modified` nor `created`
+    Column("spec_version", Bytewise, nullable=False),  # of STIX: 2.0 | 2.1
     Column("received", BigInteger, nullable=False),
     UniqueConstraint("id", "version_key", "sha256"),
-    Index("ix_object_version_type_id", "type", "id"),
+    # one version per hash, whenever it arrives again: its version key is the time of its first receipt
+    Index(
+        "uq_object_version_unversioned",
+        "id",
+        "sha256",
+        unique=True,
+        sqlite_where=text("versioned = 0"),
+        postgresql_where=text("NOT versioned"),
+    ),
+    Index("ix_object_version_type_seq", "type", "seq"),
 )
 
 # On whose word we hold a version (DESIGN 2.8). `party_id` is '' for what this node made itself; `collection_id`
@@ -195,6 +208,7 @@ release = Table(
     Column("version_seq", Serial, ForeignKey("object_version.seq"), nullable=False),
     Column("type", Bytewise, nullable=False),
     Column("form", String, nullable=False),  # whole | copy
+    Column("size", Integer, nullable=False),  # bytes of the version: pages are limited by them
     Column("hops", Integer, nullable=False),
     Column("rules", JSON, nullable=False),  # ids of the rules that decided
     Column("configuration_sha256", Bytewise, nullable=False),
@@ -210,14 +224,14 @@ release = Table(
         "object_id",
         "version_key",
         unique=True,
-        sqlite_where=text("current"),
+        sqlite_where=text("current = 1"),
         postgresql_where=text("current"),
     ),
     Index(
         "ix_release_last",
         "collection_id",
         "position",
-        sqlite_where=text("last"),
+        sqlite_where=text("last = 1"),
         postgresql_where=text("last"),
     ),
     Index(
@@ -225,7 +239,7 @@ release = Table(
         "collection_id",
         "type",
         "position",
-        sqlite_where=text("last"),
+        sqlite_where=text("last = 1"),
         postgresql_where=text("last"),
     ),
     Index("ix_release_object", "collection_id", "object_id", "position"),
@@ -266,7 +280,7 @@ status = Table(
     Column("id", Bytewise, primary_key=True),
     Column("party_id", Bytewise, nullable=False),
     Column("collection_id", Bytewise, nullable=False),
-    Column("requested", BigInteger, nullable=False),
+    Column("requested", BigInteger, nullable=False, index=True),
     Column("body", JSON, nullable=False),
 )
 
@@ -280,6 +294,8 @@ grant = Table(
     Column("role", String, nullable=False),  # reader | writer
     Column("first_position", BigInteger, nullable=False),  # the log's last position when it was given
     Column("last_position", BigInteger),  # the log's last position when it ended, or null
+    Column("given", BigInteger, nullable=False),  # clock time, as evidence
+    Column("ended", BigInteger),
     CheckConstraint("role IN ('reader', 'writer')", name="role"),
     Index("ix_grant_collection_id_party_id", "collection_id", "party_id"),
 )

@@ -1,0 +1,95 @@
+"""Accounts: the tokens by which parties prove who they are. Only their hashes are kept.
+
+A token is `tcn_<id>_<43 characters>`: 256 random bits, so one SHA-256 is a hash slow enough. The id finds the
+row; the comparison takes the same time whatever was given.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+
+from tocsin.errors import NotFound, Refused
+from tocsin.store.parties import Party, party_by_id
+from tocsin.store.tables import party, token
+from tocsin.store.transaction import Transaction
+
+MAX_VALID = 2  # an old and a new one, while the holder changes over
+
+_TOKEN = re.compile(r"tcn_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
+_NO_HASH = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What may be told of a token: never the token. Times in microseconds."""
+
+    id: str
+    party_id: str
+    created: int
+    revoked: int | None
+    last_used: int | None
+
+
+async def make_token(tx: Transaction, party_id: str, now: int) -> str:
+    """A new token, which is shown once and can never be read again.
+
+    Raises NotFound for an unknown party, Refused when it has two valid ones already.
+    """
+    # the row is locked, so that two makers do not both see one token
+    owner = (
+        await tx.connection.execute(select(party.c.name).where(party.c.id == party_id).with_for_update())
+    ).one_or_none()
+    if owner is None:
+        raise NotFound(f"no party has the id {party_id}")
+    valid = select(func.count()).where(token.c.party_id == party_id, token.c.revoked.is_(None))
+    if (await tx.connection.execute(valid)).scalar_one() >= MAX_VALID:
+        raise Refused(
+            f"{owner.name} has {MAX_VALID} valid tokens; revoke them first (tocsin account revoke {owner.name})"
+        )
+    id_ = secrets.token_hex(8)
+    made = f"tcn_{id_}_{secrets.token_urlsafe(32)}"
+    row = {"id": id_, "party_id": party_id, "sha256": _digest(made), "created": now}
+    await tx.connection.execute(token.insert(), row)
+    return made
+
+
+async def revoke_tokens(tx: Transaction, party_id: str, now: int) -> int:
+    """Make every token of the party worthless; how many were valid."""
+    valid = (token.c.party_id == party_id) & token.c.revoked.is_(None)
+    return (await tx.connection.execute(update(token).where(valid).values(revoked=now))).rowcount
+
+
+async def tokens(tx: Transaction) -> list[TokenInfo]:
+    """Every token ever made, oldest first."""
+    rows = await tx.connection.execute(select(token).order_by(token.c.created, token.c.id))
+    return [TokenInfo(row.id, row.party_id, row.created, row.revoked, row.last_used) for row in rows]
+
+
+async def verify_token(tx: Transaction, text: str) -> Party | None:
+    """Whose token this is; None when it is unknown, revoked, or no token at all."""
+    match = _TOKEN.fullmatch(text)
+    if match is None:
+        return None
+    row = (
+        await tx.connection.execute(
+            select(token.c.party_id, token.c.sha256, token.c.revoked).where(token.c.id == match[1])
+        )
+    ).one_or_none()
+    same = hmac.compare_digest(_digest(text), row.sha256 if row else _NO_HASH)
+    if row is None or not same or row.revoked is not None:
+        return None
+    return await party_by_id(tx, row.party_id)
+
+
+async def note_use(tx: Transaction, text: str, now: int) -> None:
+    """Note that a token, already verified, was used: for the operator who asks which ones are still in use."""
+    if match := _TOKEN.fullmatch(text):
+        await tx.connection.execute(update(token).where(token.c.id == match[1]).values(last_used=now))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("ascii")).digest()

@@ -1,0 +1,48 @@
+"""Configuration: the files that were applied. The last ones applied are in force; all are kept (DESIGN 2.5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from tocsin.store.tables import configuration
+from tocsin.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedConfiguration:
+    """The text of each file, by its name in the home; the hash over them; when it came into force (µs)."""
+
+    seq: int
+    sha256: str
+    files: Mapping[str, str]
+    applied: int
+
+
+async def in_force(tx: Transaction) -> AppliedConfiguration | None:
+    """What judges now; None before anything was applied."""
+    last = select(configuration).order_by(configuration.c.seq.desc()).limit(1)
+    row = (await tx.connection.execute(last)).one_or_none()
+    return AppliedConfiguration(row.seq, row.sha256, row.files, row.applied) if row else None
+
+
+async def in_force_sha256(tx: Transaction) -> str | None:
+    """The hash of what judges now, without its files: cheap enough for every request."""
+    last = select(configuration.c.sha256).order_by(configuration.c.seq.desc()).limit(1)
+    return (await tx.connection.execute(last)).scalar_one_or_none()
+
+
+async def apply(tx: Transaction, files: Mapping[str, str], sha256: str, now: int) -> int:
+    """Bring files into force; the number of this application."""
+    made = await tx.connection.execute(
+        tx.insert(configuration)
+        .values(sha256=sha256, files=dict(files), applied=now)
+        .returning(configuration.c.seq)
+    )
+    return int(made.scalar_one())
+
+
+async def history(tx: Transaction) -> list[AppliedConfiguration]:
+    """Everything ever applied, oldest first."""
+    rows = await tx.connection.execute(select(configuration).order_by(configuration.c.seq))
+    return [AppliedConfiguration(row.seq, row.sha256, row.files, row.applied) for row in rows]

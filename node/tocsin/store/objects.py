@@ -1,0 +1,485 @@
+"""Objects: every version of every object that this node holds, and on whose word (DESIGN 2.8).
+
+A version is kept once, with its bytes as they came. A source is one (party, collection); its last word on a
+version counts: while it is not `withdraw`, the source is live, and a version with a live source is held. Once no
+source is left, `forget_unheld` destroys the bytes and keeps the fact.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Integer, Row, Select, and_, cast, delete, exists, func, or_, select, update
+
+from tocsin.errors import NotFound
+from tocsin.stix.canonical import read_json
+from tocsin.stix.objects import ObjectVersion, from_micros, version_key
+from tocsin.store.tables import object_version, reference, release, source
+from tocsin.store.transaction import Transaction, in_batches
+
+Say = Literal["put", "withdraw", "revoke"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a version is kept. `new`: its bytes were not here before."""
+
+    seq: int
+    new: bool
+    version: str
+    version_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What one source says of one version. `party_id` and `collection_id` are '' for what this node made."""
+
+    seq: int
+    party_id: str
+    collection_id: str
+    word: Say
+    authentic: bool
+    hops: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The last word of one (party, collection) on a version. Times in microseconds."""
+
+    party_id: str
+    collection_id: str
+    word: Say
+    authentic: bool
+    hops: int
+    first_heard: int
+    last_heard: int
+
+    @property
+    def live(self) -> bool:
+        return self.word != "withdraw"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldVersion:
+    """One version as kept here. `sources`: the live ones, nearest first; `value` is parsed when first read.
+
+    `raw` is empty once the content was forgotten.
+    """
+
+    seq: int
+    id: str
+    type: str
+    version: str
+    version_key: str
+    sha256: str
+    versioned: bool  # false: `version` is the time of first receipt here
+    spec_version: str
+    received: int
+    raw: bytes = field(repr=False)
+    sources: tuple[Source, ...] = ()
+    _value: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """The object. Raises NotFound when its content was forgotten."""
+        if self._value is None:
+            if not self.raw:
+                raise NotFound(f"the content of {self.id}, version {self.version}, is no longer kept")
+            object.__setattr__(self, "_value", read_json(self.raw))  # frozen to everybody else
+        assert self._value is not None  # noqa: S101  (for the type checker)
+        return self._value
+
+    @property
+    def object(self) -> ObjectVersion:
+        """The same as `stix.objects` reads it. Raises NotFound when its content was forgotten."""
+        version = self.version if self.versioned else None
+        return ObjectVersion(self.id, self.type, version, self.sha256, self.raw, self.value)
+
+    @property
+    def revoked(self) -> bool:
+        return self.value.get("revoked") is True
+
+    @property
+    def creator(self) -> str | None:
+        return self.object.creator
+
+    @property
+    def authentic(self) -> bool:
+        return any(source.authentic for source in self.sources)
+
+
+# --- storing -------------------------------------------------------------------------------------------------
+
+
+async def add_version(tx: Transaction, version: ObjectVersion, *, received: int) -> Stored:
+    """Keep one version; see `add_versions`."""
+    return (await add_versions(tx, [version], received=received))[0]
+
+
+async def add_versions(tx: Transaction, versions: Sequence[ObjectVersion], *, received: int) -> list[Stored]:
+    """Keep versions, each (id, version, hash) once. An object without dates has one version for each hash,
+    dated `received` (microseconds) when it comes first. The answers stand in the order of `versions`.
+    """
+    kept: dict[tuple[str, str], Stored] = {}
+    for batch in in_batches(versions):
+        await _look_up(tx, batch, kept)
+        rows = {(version.id, version.sha256): _row(version, received) for version in batch}
+        missing = [row for key, row in rows.items() if key not in kept]
+        if missing:
+            await _insert(tx, missing, kept)
+        if late := [version for version in batch if (version.id, version.sha256) not in kept]:
+            await _look_up(tx, late, kept)  # another transaction was quicker
+    first = set()
+    answers = []
+    for version in versions:
+        key = (version.id, version.sha256)
+        stored = kept[key]
+        answers.append(
+            stored if key not in first else Stored(stored.seq, False, stored.version, stored.version_key)
+        )
+        first.add(key)
+    return answers
+
+
+async def _look_up(
+    tx: Transaction, versions: Sequence[ObjectVersion], kept: dict[tuple[str, str], Stored]
+) -> None:
+    wanted = {(version.id, version.sha256): version for version in versions}
+    t = object_version.c
+    rows = await tx.connection.execute(
+        select(t.seq, t.id, t.sha256, t.version, t.version_key, t.raw.is_(None).label("forgotten")).where(
+            t.id.in_({id_ for id_, _ in wanted}), t.sha256.in_({sha256 for _, sha256 in wanted})
+        )
+    )
+    for row in rows.all():
+        key = (row.id, row.sha256)
+        if key not in wanted or key in kept:
+            continue
+        if row.forgotten:
+            await tx.connection.execute(update(object_version).where(t.seq == row.seq).values(raw=wanted[key].raw))
+        kept[key] = Stored(row.seq, bool(row.forgotten), row.version, row.version_key)
+
+
+async def _insert(tx: Transaction, rows: list[dict[str, Any]], kept: dict[tuple[str, str], Stored]) -> None:
+    t = object_version.c
+    made = await tx.connection.execute(
+        tx.insert(object_version)
+        .on_conflict_do_nothing()
+        .returning(t.seq, t.id, t.sha256, t.version, t.version_key),
+        sorted(rows, key=lambda row: (row["id"], row["sha256"])),  # one order for all, so nobody waits in a circle
+    )
+    for row in made:
+        kept[row.id, row.sha256] = Stored(row.seq, True, row.version, row.version_key)
+
+
+def _row(version: ObjectVersion, received: int) -> dict[str, Any]:
+    literal = version.version if version.version is not None else from_micros(received)
+    return {
+        "id": version.id,
+        "type": version.type,
+        "version": literal,
+        "version_key": version_key(literal),
+        "sha256": version.sha256,
+        "raw": version.raw,
+        "versioned": version.version is not None,
+        "spec_version": _spec_version(version),
+        "received": received,
+    }
+
+
+def _spec_version(version: ObjectVersion) -> str:
+    """STIX 2.1 §3.1. Where `spec_version` is missing, an object with dates is one of 2.0, one without an SCO."""
+    given = version.value.get("spec_version")
+    if isinstance(given, str) and given:
+        return given
+    return "2.0" if version.version is not None else "2.1"
+
+
+async def set_word(
+    tx: Transaction,
+    seq: int,
+    party_id: str,
+    collection_id: str,
+    word: Say,
+    *,
+    authentic: bool,
+    hops: int,
+    at: int,
+) -> None:
+    """Note one source's last word on one version; see `set_words`."""
+    await set_words(tx, [Word(seq, party_id, collection_id, word, authentic, hops, at)])
+
+
+async def set_words(tx: Transaction, words: Iterable[Word]) -> None:
+    """Note the last word of each source on each version; it takes the place of what that source said before."""
+    rows = {
+        (word.seq, word.party_id, word.collection_id): {
+            "version_seq": word.seq,
+            "party_id": word.party_id,
+            "collection_id": word.collection_id,
+            "word": word.word,
+            "authentic": word.authentic,
+            "hops": word.hops,
+            "first_heard": word.at,
+            "last_heard": word.at,
+        }
+        for word in words
+    }
+    insert = tx.insert(source)
+    said = insert.on_conflict_do_update(
+        index_elements=["version_seq", "party_id", "collection_id"],
+        set_={name: insert.excluded[name] for name in ("word", "authentic", "hops", "last_heard")},
+    )
+    for batch in in_batches([rows[key] for key in sorted(rows)]):
+        await tx.connection.execute(said, batch)
+
+
+async def withdraw_unoffered(
+    tx: Transaction, party_id: str, collection_id: str, ids: Iterable[str], at: int
+) -> None:
+    """Take one source's word back from every version of the objects, as after a withdrawal of all of them."""
+    for batch in in_batches(ids):
+        seqs = select(object_version.c.seq).where(object_version.c.id.in_(batch))
+        await tx.connection.execute(
+            update(source)
+            .where(
+                source.c.version_seq.in_(seqs),
+                source.c.party_id == party_id,
+                source.c.collection_id == collection_id,
+                source.c.word != "withdraw",
+            )
+            .values(word="withdraw", last_heard=at)
+        )
+
+
+async def forget_unheld(tx: Transaction, ids: Iterable[str]) -> int:
+    """Destroy the bytes of versions that no source offers and no log shows any more; how many."""
+    forgotten = 0
+    t = object_version.c
+    shown = exists().where(release.c.version_seq == t.seq, release.c.current)
+    for batch in in_batches(ids):
+        done = await tx.connection.execute(
+            update(object_version)
+            .where(t.id.in_(batch), t.raw.is_not(None), ~_offered(t.seq), ~shown)
+            .values(raw=None)
+        )
+        forgotten += done.rowcount
+    return forgotten
+
+
+# --- looking -------------------------------------------------------------------------------------------------
+
+
+def _offered(seq: Any) -> Any:
+    """Whether a version has a live source."""
+    return exists().where(source.c.version_seq == seq, source.c.word != "withdraw")
+
+
+_AUTHENTIC = (
+    select(func.max(cast(source.c.authentic, Integer)))
+    .where(source.c.version_seq == object_version.c.seq, source.c.word != "withdraw")
+    .scalar_subquery()
+)
+
+# Of several contents under one version: the authentic one, of two authentic ones the lower hash (DESIGN 2.7).
+_BETTER = (_AUTHENTIC.desc(), object_version.c.sha256)
+
+
+async def newest(tx: Transaction, ids: Iterable[str]) -> dict[str, HeldVersion]:
+    """The newest version in force of each object that is held: the greatest version, then `_BETTER`."""
+    t = object_version.c
+    found: dict[str, HeldVersion] = {}
+    for batch in in_batches(dict.fromkeys(ids)):
+        ranked = (
+            select(
+                t.seq,
+                func.row_number().over(partition_by=t.id, order_by=(t.version_key.desc(), *_BETTER)).label("rank"),
+            )
+            .where(t.id.in_(batch), _offered(t.seq))
+            .subquery()
+        )
+        wanted = select(object_version).join(ranked, ranked.c.seq == t.seq).where(ranked.c.rank == 1)
+        found |= {version.id: version for version in await _versions(tx, wanted)}
+    return found
+
+
+async def held(tx: Transaction, ids: Iterable[str]) -> dict[str, list[HeldVersion]]:
+    """The versions of each object that are held, oldest first: one content for each version, by `_BETTER`."""
+    t = object_version.c
+    found: dict[str, list[HeldVersion]] = {}
+    for batch in in_batches(dict.fromkeys(ids)):
+        ranked = (
+            select(
+                t.seq,
+                func.row_number().over(partition_by=(t.id, t.version_key), order_by=_BETTER).label("rank"),
+            )
+            .where(t.id.in_(batch), _offered(t.seq))
+            .subquery()
+        )
+        wanted = (
+            select(object_version)
+            .join(ranked, ranked.c.seq == t.seq)
+            .where(ranked.c.rank == 1)
+            .order_by(t.id, t.version_key)
+        )
+        for version in await _versions(tx, wanted):
+            found.setdefault(version.id, []).append(version)
+    return found
+
+
+async def versions(tx: Transaction, id_: str) -> list[HeldVersion]:
+    """Everything ever held under an id, oldest version first, forgotten and withdrawn ones too."""
+    t = object_version.c
+    return await _versions(tx, select(object_version).where(t.id == id_).order_by(t.version_key, t.sha256))
+
+
+async def versions_by_seq(tx: Transaction, seqs: Iterable[int]) -> dict[int, HeldVersion]:
+    found: dict[int, HeldVersion] = {}
+    for batch in in_batches(dict.fromkeys(seqs)):
+        wanted = select(object_version).where(object_version.c.seq.in_(batch))
+        found |= {version.seq: version for version in await _versions(tx, wanted)}
+    return found
+
+
+async def sources(tx: Transaction, seqs: Iterable[int]) -> dict[int, list[Source]]:
+    """The last word of every source on each version, withdrawn ones too, nearest first."""
+    found: dict[int, list[Source]] = defaultdict(list)
+    s = source.c
+    for batch in in_batches(dict.fromkeys(seqs)):
+        rows = await tx.connection.execute(
+            select(source)
+            .where(s.version_seq.in_(batch))
+            .order_by(s.version_seq, s.hops, s.first_heard, s.party_id, s.collection_id)
+        )
+        for row in rows:
+            found[row.version_seq].append(
+                Source(
+                    row.party_id,
+                    row.collection_id,
+                    row.word,
+                    row.authentic,
+                    row.hops,
+                    row.first_heard,
+                    row.last_heard,
+                )
+            )
+    return dict(found)
+
+
+async def _versions(tx: Transaction, wanted: Select[Any]) -> list[HeldVersion]:
+    rows = (await tx.connection.execute(wanted)).all()
+    heard = await sources(tx, [row.seq for row in rows])
+    return [_held(row, heard.get(row.seq, ())) for row in rows]
+
+
+def _held(row: Row[Any], heard: Iterable[Source]) -> HeldVersion:
+    return HeldVersion(
+        seq=row.seq,
+        id=row.id,
+        type=row.type,
+        version=row.version,
+        version_key=row.version_key,
+        sha256=row.sha256,
+        versioned=row.versioned,
+        spec_version=row.spec_version,
+        received=row.received,
+        raw=row.raw or b"",
+        sources=tuple(source for source in heard if source.live),
+    )
+
+
+async def all_ids(tx: Transaction, types: Collection[str] | None = None) -> list[str]:
+    """The id of every object that is held, in order; of some types only, if given."""
+    wanted = select(object_version.c.id).where(_offered(object_version.c.seq)).distinct()
+    if types is not None:
+        wanted = wanted.where(object_version.c.type.in_(sorted(types)))
+    return list((await tx.connection.execute(wanted.order_by(object_version.c.id))).scalars())
+
+
+async def ids_by_prefix(tx: Transaction, hex_prefix: str, *, limit: int = 10) -> list[str]:
+    """Ids of objects ever held whose UUID begins with these hex digits (dashes may be left out)."""
+    digits = hex_prefix.replace("-", "").lower()
+    begin = "-".join(
+        part for part in (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]) if part
+    )
+    id_ = object_version.c.id
+    ranges = [
+        # `g` follows every digit, and every digit follows `-`
+        and_(id_ >= f"{kind}--{begin}", id_ < f"{kind}--{begin}g")
+        for kind in await _types(tx)
+    ]
+    if not ranges:
+        return []
+    found = await tx.connection.execute(select(id_).where(or_(*ranges)).distinct().order_by(id_).limit(limit))
+    return list(found.scalars())
+
+
+async def _types(tx: Transaction) -> list[str]:
+    """The types of all objects: a step through the index for each, not a walk over every row."""
+    kind = object_version.c.type
+    found: list[str] = []
+    while True:
+        following = select(func.min(kind)).where(kind > (found[-1] if found else ""))
+        step = (await tx.connection.execute(following)).scalar_one()
+        if step is None:
+            return found
+        found.append(step)
+
+
+async def incidents(tx: Transaction, *, before: int | None = None, limit: int = 100) -> list[HeldVersion]:
+    """The newest version in force of incidents, latest received first; `before` is the last seq already seen."""
+    t, later = object_version.c, object_version.alias("later")
+    wanted = select(t.seq, t.id).where(
+        t.type == "incident",
+        _offered(t.seq),
+        ~exists().where(later.c.id == t.id, later.c.version_key > t.version_key, _offered(later.c.seq)),
+    )
+    found: list[HeldVersion] = []
+    while len(found) < limit:
+        rest = wanted if before is None else wanted.where(t.seq < before)
+        rows = (await tx.connection.execute(rest.order_by(t.seq.desc()).limit(limit - len(found)))).all()
+        if not rows:
+            break
+        before = rows[-1].seq
+        best = await newest(tx, [row.id for row in rows])
+        # two contents under one version: only the better one is in force
+        found += [best[row.id] for row in rows if best[row.id].seq == row.seq]
+    return found
+
+
+# --- references ----------------------------------------------------------------------------------------------
+
+
+async def note_references(tx: Transaction, id_: str, targets: Iterable[str]) -> None:
+    """Note what the newest version in force of one object names; see `note_all_references`."""
+    await note_all_references(tx, {id_: targets})
+
+
+async def note_all_references(tx: Transaction, named: Mapping[str, Iterable[str]]) -> None:
+    """Note what each object names, in place of what it named before."""
+    for batch in in_batches(named):
+        await tx.connection.execute(delete(reference).where(reference.c.source_id.in_(batch)))
+    rows = [{"source_id": id_, "target_id": target} for id_ in sorted(named) for target in sorted(set(named[id_]))]
+    for rows_ in in_batches(rows):
+        await tx.connection.execute(tx.insert(reference).on_conflict_do_nothing(), rows_)
+
+
+async def referring(tx: Transaction, targets: Iterable[str]) -> set[str]:
+    """The objects that name one of the targets."""
+    found: set[str] = set()
+    for batch in in_batches(dict.fromkeys(targets)):
+        naming = select(reference.c.source_id).where(reference.c.target_id.in_(batch)).distinct()
+        found.update((await tx.connection.execute(naming)).scalars())
+    return found
+
+
+async def referred(tx: Transaction, sources_: Iterable[str]) -> dict[str, set[str]]:
+    """What each object names."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for batch in in_batches(dict.fromkeys(sources_)):
+        rows = await tx.connection.execute(select(reference).where(reference.c.source_id.in_(batch)))
+        for row in rows:
+            found[row.source_id].add(row.target_id)
+    return dict(found)

@@ -1,0 +1,223 @@
+"""Records: what was read from a tracker, what the mapping made of it, and what belongs to which incident."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row, delete, func, select
+
+from tocsin.store.tables import assessment, belonging, record
+from tocsin.store.transaction import Transaction, in_batches
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as read, and its translation. `owner` is a party id, '' for the node itself.
+
+    `place` is the `file:line` it was read from, `mapping` the mapping's `name@version`, `imported` microseconds.
+    """
+
+    incident_id: str
+    owner: str
+    source: str
+    format: str
+    source_id: str
+    content: bytes = field(repr=False)
+    place: str
+    mapping: str
+    translation: Mapping[str, Any] = field(repr=False)
+    translation_sha256: str
+    imported: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A person's classification of an incident."""
+
+    seq: int
+    incident_id: str
+    answers: Mapping[str, Any]
+    by_role: str
+    because: str | None
+    made: int
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """One object that was made together with an incident of ours, and its role there."""
+
+    object_id: str
+    incident_id: str
+    role: str
+
+
+# --- records -------------------------------------------------------------------------------------------------
+
+
+async def find(tx: Transaction, owner: str, source: str, format_: str, source_id: str) -> Record | None:
+    return (await find_all(tx, owner, source, format_, [source_id])).get(source_id)
+
+
+async def find_all(
+    tx: Transaction, owner: str, source: str, format_: str, source_ids: Iterable[str]
+) -> dict[str, Record]:
+    """The records of one source that are known, by the id they have there."""
+    found = {}
+    for batch in in_batches(dict.fromkeys(source_ids)):
+        wanted = select(record).where(
+            record.c.owner == owner,
+            record.c.source == source,
+            record.c.format == format_,
+            record.c.source_id.in_(batch),
+        )
+        for row in await tx.connection.execute(wanted):
+            found[row.source_id] = _record(row)
+    return found
+
+
+async def named(tx: Transaction, source: str, source_id: str) -> list[Record]:
+    """What `source:record` names, whoever owns it and whatever its format."""
+    wanted = select(record).where(record.c.source == source, record.c.source_id == source_id)
+    rows = await tx.connection.execute(wanted.order_by(record.c.incident_id))
+    return [_record(row) for row in rows]
+
+
+async def of_incidents(tx: Transaction, incident_ids: Iterable[str]) -> dict[str, Record]:
+    """The record behind each incident that has one."""
+    found = {}
+    for batch in in_batches(dict.fromkeys(incident_ids)):
+        for row in await tx.connection.execute(select(record).where(record.c.incident_id.in_(batch))):
+            found[row.incident_id] = _record(row)
+    return found
+
+
+async def put(tx: Transaction, *records: Record) -> None:
+    """Keep records as last read; what was kept of them before is replaced."""
+    insert = tx.insert(record)
+    kept = insert.on_conflict_do_update(
+        index_elements=["incident_id"],
+        set_={
+            name: insert.excluded[name]
+            for name in ("content", "place", "mapping", "translation", "translation_sha256", "imported")
+        },
+    )
+    rows = [
+        {
+            "incident_id": one.incident_id,
+            "owner": one.owner,
+            "source": one.source,
+            "format": one.format,
+            "source_id": one.source_id,
+            "content": one.content,
+            "place": one.place,
+            "mapping": one.mapping,
+            "translation": dict(one.translation),
+            "translation_sha256": one.translation_sha256,
+            "imported": one.imported,
+        }
+        for one in sorted(records, key=lambda one: one.incident_id)
+    ]
+    for batch in in_batches(rows):
+        await tx.connection.execute(kept, batch)
+
+
+def _record(row: Row[Any]) -> Record:
+    return Record(
+        row.incident_id,
+        row.owner,
+        row.source,
+        row.format,
+        row.source_id,
+        row.content,
+        row.place,
+        row.mapping,
+        row.translation,
+        row.translation_sha256,
+        row.imported,
+    )
+
+
+# --- assessments ---------------------------------------------------------------------------------------------
+
+
+async def add_assessment(
+    tx: Transaction, incident_id: str, answers: Mapping[str, Any], by_role: str, because: str | None, now: int
+) -> None:
+    """Note a person's classification; those before it stay, and no longer count."""
+    row = {
+        "incident_id": incident_id,
+        "answers": dict(answers),
+        "by_role": by_role,
+        "because": because,
+        "made": now,
+    }
+    await tx.connection.execute(assessment.insert(), row)
+
+
+async def newest_assessments(tx: Transaction, incident_ids: Iterable[str]) -> dict[str, Assessment]:
+    """The classification that counts, of each incident that a person assessed."""
+    found = {}
+    for batch in in_batches(dict.fromkeys(incident_ids)):
+        last = (
+            select(func.max(assessment.c.seq))
+            .where(assessment.c.incident_id.in_(batch))
+            .group_by(assessment.c.incident_id)
+        )
+        for row in await tx.connection.execute(select(assessment).where(assessment.c.seq.in_(last))):
+            found[row.incident_id] = _assessment(row)
+    return found
+
+
+async def assessments(tx: Transaction, incident_id: str) -> list[Assessment]:
+    """Every classification of one incident, oldest first."""
+    wanted = select(assessment).where(assessment.c.incident_id == incident_id).order_by(assessment.c.seq)
+    return [_assessment(row) for row in await tx.connection.execute(wanted)]
+
+
+async def assessed(tx: Transaction, incident_ids: Iterable[str]) -> set[str]:
+    """Those of the incidents that a person assessed."""
+    found: set[str] = set()
+    for batch in in_batches(dict.fromkeys(incident_ids)):
+        ids = select(assessment.c.incident_id).where(assessment.c.incident_id.in_(batch)).distinct()
+        found.update((await tx.connection.execute(ids)).scalars())
+    return found
+
+
+def _assessment(row: Row[Any]) -> Assessment:
+    return Assessment(row.seq, row.incident_id, row.answers, row.by_role, row.because, row.made)
+
+
+# --- belongings ----------------------------------------------------------------------------------------------
+
+
+async def put_belongings(tx: Transaction, incident_id: str, objects: Iterable[tuple[str, str]]) -> None:
+    """Note the (object id, role) made together with an incident, itself included, in place of those before."""
+    await tx.connection.execute(delete(belonging).where(belonging.c.incident_id == incident_id))
+    rows = [
+        {"object_id": object_id, "incident_id": incident_id, "role": role}
+        for object_id, role in sorted(dict(objects).items())
+    ]
+    for batch in in_batches(rows):
+        await tx.connection.execute(belonging.insert(), batch)
+
+
+async def belonging_to(tx: Transaction, incident_ids: Iterable[str]) -> list[Belonging]:
+    """Everything that belongs to the incidents."""
+    found = []
+    for batch in in_batches(dict.fromkeys(incident_ids)):
+        wanted = select(belonging).where(belonging.c.incident_id.in_(batch))
+        rows = await tx.connection.execute(wanted.order_by(belonging.c.incident_id, belonging.c.object_id))
+        found += [Belonging(row.object_id, row.incident_id, row.role) for row in rows]
+    return found
+
+
+async def incidents_of(tx: Transaction, object_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The incidents that each object belongs to, for those that belong to any."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for batch in in_batches(dict.fromkeys(object_ids)):
+        wanted = select(belonging).where(belonging.c.object_id.in_(batch))
+        rows = await tx.connection.execute(wanted.order_by(belonging.c.object_id, belonging.c.incident_id))
+        for row in rows:
+            found[row.object_id].append(row.incident_id)
+    return dict(found)
