@@ -1,0 +1,131 @@
+"""CSV: a table with a header, one incident a row (RFC 4180).
+
+UTF-8, with or without a byte order mark. The delimiter is the mapping's, else the one of `,` `;` and tab that the
+header uses most. The id of a record is what its id columns hold, joined by `/`; the number of a row is never an
+id, since it changes when a row is added above. Line numbers are those of the file, also below cells with line
+breaks.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tocsin.documents import nearest
+from tocsin.errors import BadInput
+from tocsin.intake.formats.record import BadRecord, Format, Read, Reading, SourceRecord, said
+
+_DELIMITERS = (",", ";", "\t")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Cells, the line of the file that the row starts on, and its text as written."""
+
+    cells: list[str]
+    line: int
+    text: str
+
+
+def _read(raw: bytes, name: str, reading: Reading) -> Read:
+    try:
+        text = _text(raw)
+    except BadInput as why:
+        yield BadRecord(name, said(why))
+        return
+    rows = _rows(text, reading.delimiter or _delimiter(text))
+    try:
+        header = next(rows, None)
+        if header is None:
+            raise BadInput("no header")
+        columns = _columns(header.cells, reading.id)
+    except (BadInput, csv.Error) as why:
+        yield BadRecord(f"{name}:1", said(why) if isinstance(why, BadInput) else f"not CSV: {why}")
+        return
+    line = header.line
+    try:
+        for row in rows:
+            line = row.line
+            yield _record(row, columns, header.text, name, reading.id)
+    except csv.Error as why:
+        # what follows a broken quotation mark cannot be told apart, so the rest of this file is not read
+        yield BadRecord(f"{name}:{line}", f"not CSV after this line: {why}")
+
+
+def _parse(raw: bytes, reading: Reading) -> Mapping[str, Any]:
+    """The row that `raw` (a header and one row) holds. Raises BadInput."""
+    match list(_read(raw, "record", reading)):
+        case [SourceRecord(value=value)]:
+            return value
+        case [BadRecord(reason=reason)]:
+            raise BadInput(reason)
+        case _:
+            raise BadInput("a header and one row are expected")
+
+
+def _text(raw: bytes) -> str:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as why:
+        line = raw.count(b"\n", 0, why.start) + 1
+        raise BadInput(f"not UTF-8 (line {line}, byte {why.start}); save the table as UTF-8") from why
+    if "\0" in text:
+        raise BadInput(f"not text: a NUL in line {text.count(chr(10), 0, text.index(chr(0))) + 1}")
+    return text
+
+
+def _delimiter(text: str) -> str:
+    header = text.lstrip("\r\n").partition("\n")[0]
+    plain = "".join(header.split('"')[::2])  # outside quotation marks
+    return max(_DELIMITERS, key=plain.count)
+
+
+def _rows(text: str, delimiter: str) -> Iterator[_Row]:
+    taken: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for line in io.StringIO(text, newline=""):
+            taken.append(line)
+            yield line
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    before = 0
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            yield _Row(cells, before + 1, "".join(taken))
+        before = reader.line_num
+        taken.clear()
+
+
+def _columns(cells: list[str], id_columns: tuple[str, ...]) -> list[str]:
+    columns = [cell.strip() for cell in cells]
+    for number, column in enumerate(columns, 1):
+        if not column:
+            raise BadInput(f"column {number} of the header has no name")
+        if column in columns[: number - 1]:
+            raise BadInput(f"the column {column!r} is there twice")
+    for wanted in id_columns:
+        if wanted not in columns:
+            said_columns = ", ".join(columns[:12])
+            raise BadInput(
+                f"no column {wanted!r}, which holds the id{nearest(wanted, columns)} (columns: {said_columns})"
+            )
+    return columns
+
+
+def _record(
+    row: _Row, columns: list[str], header: str, name: str, id_columns: tuple[str, ...]
+) -> SourceRecord | BadRecord:
+    place = f"{name}:{row.line}"
+    if len(row.cells) != len(columns):
+        return BadRecord(place, f"{len(row.cells)} cells, but the header has {len(columns)} columns")
+    value = dict(zip(columns, (cell.strip() for cell in row.cells), strict=True))
+    parts = [value[column] for column in id_columns]
+    if not all(parts):
+        return BadRecord(place, f"no id: {id_columns[parts.index('')]!r} is empty")
+    head = header if header.endswith(("\n", "\r")) else header + "\n"
+    return SourceRecord("/".join(parts), value, (head + row.text).encode("utf-8"), place)
+
+
+CSV = Format("csv", (".csv", ".tsv", ".txt"), _read, _parse)

@@ -1,0 +1,420 @@
+"""Mapping: a YAML file that says what the values of one format mean, read with the line of every fault.
+
+The language is small on purpose and described for its authors in `mappings/README.md`. Tables give a meaning to
+each value of a field; rules (CEL over the record `i` and the `signs` that tables set) say what no table can.
+Nothing is weighed here: `translate` does that. `mappings/mapping.schema.json` is the same language for editors,
+made from the models below.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping as MappingOf, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from tocsin.documents import Document, Path, Strict, nearest, parse, read_document
+from tocsin.errors import BadFile, BadInput, NotFound, Problem
+from tocsin.intake.formats import FORMATS, Reading
+from tocsin.policy.expression import Expression, Kind, compile_expression, lookup
+from tocsin.resources import data_dir
+from tocsin.settings import Home
+from tocsin.stix.effects import (
+    ACTOR_TYPES,
+    BASES,
+    CLAIMED_BY,
+    DETERMINATIONS,
+    EFFECTS,
+    MEANS,
+    MOTIVES,
+    PLACES,
+    QUESTIONS,
+    ROOT_CAUSES,
+    STAGES,
+)
+
+CONFIDENCES: MappingOf[str, int] = {"high": 90, "medium": 60, "low": 30}
+WEIGHTS: MappingOf[str, int] = {"decides": 3, "supports": 2, "hints": 1}
+VARIABLES: MappingOf[str, Kind] = {"i": "any", "signs": "strings"}
+_SIGN = r"^[a-z][a-z0-9-]*$"
+
+
+def _word(kind: str, words: Sequence[str]) -> Any:
+    """A text that must be one of `words`; another is refused with the nearest one."""
+
+    def check(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"unknown {kind} {text!r}{nearest(text, words)}")
+        return text
+
+    return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": list(words)})]
+
+
+def _listed(given: object) -> object:
+    """One value may stand without brackets."""
+    if isinstance(given, list):
+        return tuple(given)
+    return (given,) if isinstance(given, str) else given
+
+
+def _percent(given: object) -> object:
+    if isinstance(given, str):
+        if given not in CONFIDENCES:
+            raise ValueError(f"unknown confidence {given!r}{nearest(given, CONFIDENCES)}")
+        return CONFIDENCES[given]
+    return given
+
+
+Effect = _word("effect", EFFECTS)
+Question = _word("question", QUESTIONS)
+Signs = Annotated[tuple[Annotated[str, Field(pattern=_SIGN)], ...], BeforeValidator(_listed)]
+Paths = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Confidence = Annotated[
+    int,
+    BeforeValidator(_percent),
+    Field(ge=0, le=100, json_schema_extra={"type": ["integer", "string"]}),
+]
+
+
+class Clause(Strict):
+    """What is said of an incident, when its conditions on signs hold (all of `if`, none of `unless`)."""
+
+    if_: Signs = Field(default=(), alias="if")
+    unless: Signs = ()
+    answers: MappingOf[Question, Literal["yes", "no", "unknown"]] = Field(default_factory=dict)
+    not_cyber: Literal[True] | None = Field(default=None, alias="not-cyber")
+    effect: Effect | None = None
+    place: _word("place", PLACES) | None = None  # type: ignore[valid-type]  # made by a function: a list of words
+    weight: Literal["decides", "supports", "hints"] = "decides"
+    confidence: Confidence | None = None
+    at_most: Confidence | None = Field(default=None, alias="at-most")
+    stage: _word("stage", STAGES) | None = None  # type: ignore[valid-type]  # as above
+    determination: _word("determination", DETERMINATIONS) | None = None  # type: ignore[valid-type]  # as above
+    means: Annotated[tuple[_word("means", MEANS), ...], BeforeValidator(_listed)] = ()  # type: ignore[valid-type]  # as above
+    actor_type: _word("actor type", ACTOR_TYPES) | None = Field(default=None, alias="actor-type")  # type: ignore[valid-type]  # as above
+    motives: Annotated[tuple[_word("motive", MOTIVES), ...], BeforeValidator(_listed)] = ()  # type: ignore[valid-type]  # as above
+    root_cause: _word("root cause", ROOT_CAUSES) | None = Field(default=None, alias="root-cause")  # type: ignore[valid-type]  # as above
+    claimed_by: _word("claimant", CLAIMED_BY) | None = Field(default=None, alias="claimed-by")  # type: ignore[valid-type]  # as above
+    review: str | None = None
+    because: str | None = None
+
+    @property
+    def level(self) -> int:
+        return WEIGHTS[self.weight]
+
+    @property
+    def percent(self) -> int:
+        return CONFIDENCES["high"] if self.confidence is None else self.confidence
+
+    def holds(self, signs: Iterable[str]) -> bool:
+        found = set(signs)
+        return found.issuperset(self.if_) and found.isdisjoint(self.unless)
+
+
+class Row(Clause):
+    """The meaning of some values. Its own words count, and of `cases` the first that holds."""
+
+    values: Annotated[Words, Field(min_length=1)]
+    signs: Signs = ()
+    cases: Annotated[tuple[Clause, ...], Field(strict=False)] = ()
+
+
+class Table(Strict):
+    """Rows for the values found at some paths; with `keys`, for the names of the members there."""
+
+    of: Paths
+    keys: bool = False
+    ground: Annotated[str, Field(min_length=1)]
+    basis: _word("basis", BASES) = "mapped"  # type: ignore[valid-type]  # made by a function: a list of words
+    rows: Annotated[tuple[Row, ...], Field(strict=False, min_length=1)]
+
+
+class Rule(Clause):
+    """What no table can say. Rules are read in order; each sees the signs of the tables and of those before it."""
+
+    id: Annotated[str, Field(pattern=_SIGN)]
+    when: str | None = None
+    signs: Signs = ()
+    cases: Annotated[tuple[Clause, ...], Field(strict=False)] = ()
+
+
+class MomentAt(Strict):
+    """Where a time is: as one text (`date`), or in parts. What is missing or unknown makes it coarser."""
+
+    date: str | None = None
+    year: str | None = None
+    month: str | None = None
+    day: str | None = None
+    time: str | None = None
+
+
+class CodesAt(Strict):
+    """Where codes are, the lookup that knows them, and the values that say that nobody knows."""
+
+    of: Paths
+    lookup: str
+    unknown: Words = ()
+
+
+class CountAt(Strict):
+    """Where a number is, and what to add to it (the record's own victim beside those counted)."""
+
+    of: str
+    add: int = 0
+
+
+class SharedText(Strict):
+    """A text that the source wrote to be shared."""
+
+    of: str
+    meant_for_sharing: Literal[True] = Field(alias="meant-for-sharing")
+
+
+class IndicatorsAt(Strict):
+    """Where addresses, domains, URLs or hashes are, and whose they are."""
+
+    of: Paths
+    side: Literal["victim", "attacker"]
+
+
+class Values(Strict):
+    """Where the plain values of an incident are found."""
+
+    occurred: MomentAt | None = None
+    occurred_end: MomentAt | None = Field(default=None, alias="occurred-end")
+    detected: MomentAt | None = None
+    known: MomentAt | None = None
+    contained: MomentAt | None = None
+    restored: MomentAt | None = None
+    sectors: CodesAt | None = None
+    countries: CodesAt | None = None
+    victim: Paths | None = None
+    reporter: Paths | None = None
+    victim_count: CountAt | None = Field(default=None, alias="victim-count")
+    persons_affected: CountAt | None = Field(default=None, alias="persons-affected")
+    description: SharedText | None = None
+    tlp: str | None = None
+    indicators: Annotated[tuple[IndicatorsAt, ...], Field(strict=False)] = ()
+
+
+class ReadAt(Strict):
+    """How the format is read: for a table, the columns that hold the id, and the delimiter if it is fixed."""
+
+    id: Words = ()
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+
+
+class MappingFile(Strict):
+    """The whole of a mapping file."""
+
+    mapping: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    version: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
+    format: str
+    description: str
+    read: ReadAt = ReadAt()
+    split: str | None = None
+    lookups: MappingOf[str, str | dict[str, Any]] = Field(default_factory=dict)
+    tables: Annotated[tuple[Table, ...], Field(strict=False)] = ()
+    rules: Annotated[tuple[Rule, ...], Field(strict=False)] = ()
+    values: Values = Values()
+    local: Words = ()
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A mapping that was read and checked: what `translate` works with."""
+
+    file: MappingFile
+    rows: tuple[MappingOf[str, Row], ...] = field(repr=False)  # per table, by value in lower case
+    expressions: MappingOf[str, Expression] = field(repr=False)  # per rule that has a `when`
+    lookups: MappingOf[str, MappingOf[str, Any]] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.file.mapping
+
+    @property
+    def label(self) -> str:
+        """`name@version`: what an incident says it was classified with."""
+        return f"{self.file.mapping}@{self.file.version}"
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.file.read.id, self.file.read.delimiter)
+
+    def knows(self, path: str, value: str) -> bool:
+        """Whether some row gives a meaning to this value at this path."""
+        return any(
+            value.casefold() in rows
+            for table, rows in zip(self.file.tables, self.rows, strict=True)
+            if path in table.of
+        )
+
+
+def read_mapping(text: str, name: str, read_lookup: Any = None) -> Mapping:
+    """A mapping from its text. `read_lookup(file name)` gives the text of a lookup file; without it, the shipped ones.
+
+    Raises BadFile with the line of each fault: misspelt and repeated keys, unknown effects, broken CEL, signs
+    that nothing sets, a value given twice.
+    """
+    document = read_document(text, name)
+    file = parse(MappingFile, document)
+    problems = [*_check_format(file, document), *_check_signs(file, document)]
+    rows = tuple(_by_value(file, index, document, problems) for index in range(len(file.tables)))
+    lookups = _read_lookups(file, document, read_lookup or shipped_text, problems)
+    expressions = _compile(file, document, lookups, problems)
+    if problems:
+        raise BadFile(problems)
+    return Mapping(file, rows, expressions, lookups)
+
+
+def load_mapping(format_: str, home: Home | None = None) -> Mapping:
+    """The mapping of a format: `mappings/<format>.yaml` of the home where there is one, else the shipped one.
+
+    Raises NotFound for a format without a mapping, BadFile for a faulty one.
+    """
+    file = f"{format_}.yaml"
+    own = home.mappings / file if home else None
+    if home is not None and own is not None and own.is_file():
+        return read_mapping(
+            _own_text(home, file), f"mappings/{file}", lambda lookup_file: _own_text(home, lookup_file)
+        )
+    if format_ not in shipped():
+        raise NotFound(
+            f"no mapping for {format_!r}{nearest(format_, shipped())} (there are: {', '.join(shipped())})"
+        )
+    return _shipped_mapping(format_)
+
+
+def shipped() -> tuple[str, ...]:
+    """The formats that come with a mapping."""
+    names = (entry.name for entry in data_dir("mappings").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def shipped_text(file: str) -> str:
+    """The text of a file in `mappings/`. Raises NotFound."""
+    try:
+        return data_dir("mappings").joinpath(*file.split("/")).read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError) as why:
+        raise NotFound(f"no file mappings/{file}") from why
+
+
+def schema() -> dict[str, Any]:
+    """The language as JSON Schema, for editors: the content of `mappings/mapping.schema.json`."""
+    made = MappingFile.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+@cache
+def _shipped_mapping(format_: str) -> Mapping:
+    return read_mapping(shipped_text(f"{format_}.yaml"), f"mappings/{format_}.yaml")
+
+
+def _own_text(home: Home, file: str) -> str:
+    own = home.mappings / file
+    if not own.is_file():
+        return shipped_text(file)
+    try:
+        return own.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as why:
+        raise BadFile([Problem(f"mappings/{file}", f"cannot be read: {why}")]) from why
+
+
+def _check_format(file: MappingFile, document: Document) -> Iterator[Problem]:
+    if file.format not in FORMATS:
+        text = f"unknown format {file.format!r}{nearest(file.format, FORMATS)}"
+        yield document.problem(("format",), text)
+    if file.format == "csv" and not file.read.id:
+        text = "read.id: name the columns that hold the id of a record (the number of a row is none)"
+        yield document.problem(("read", "id"), text)
+    if file.split is not None and not file.split.strip():
+        yield document.problem(("split",), "split: a sign that is not a space")
+
+
+def _clauses(file: MappingFile) -> Iterator[tuple[Path, Clause]]:
+    """Every clause with its place in the file."""
+    for number, table in enumerate(file.tables):
+        for index, row in enumerate(table.rows):
+            yield from _with_cases(("tables", number, "rows", index), row)
+    for number, rule in enumerate(file.rules):
+        yield from _with_cases(("rules", number), rule)
+
+
+def _with_cases(path: Path, owner: Row | Rule) -> Iterator[tuple[Path, Clause]]:
+    yield path, owner
+    for index, case in enumerate(owner.cases):
+        yield (*path, "cases", index), case
+
+
+def _check_signs(file: MappingFile, document: Document) -> Iterator[Problem]:
+    known = {sign for _, clause in _clauses(file) if isinstance(clause, Row | Rule) for sign in clause.signs}
+    for path, clause in _clauses(file):
+        for key, signs in (("if", clause.if_), ("unless", clause.unless)):
+            for sign in signs:
+                if sign not in known:
+                    text = f"{key}: nothing sets the sign {sign!r}{nearest(sign, known)}"
+                    yield document.problem((*path, key), text)
+
+
+def _by_value(file: MappingFile, number: int, document: Document, problems: list[Problem]) -> MappingOf[str, Row]:
+    found: dict[str, Row] = {}
+    for index, row in enumerate(file.tables[number].rows):
+        for position, value in enumerate(row.values):
+            if value.casefold() in found:
+                path = ("tables", number, "rows", index, "values", position)
+                problems.append(document.problem(path, f"the value {value!r} has a row already"))
+            found[value.casefold()] = row
+    return found
+
+
+def _read_lookups(
+    file: MappingFile, document: Document, read_lookup: Any, problems: list[Problem]
+) -> MappingOf[str, MappingOf[str, Any]]:
+    found: dict[str, MappingOf[str, Any]] = {}
+    for name, given in file.lookups.items():
+        if isinstance(given, dict):
+            found[name] = given
+            continue
+        try:
+            content = read_document(read_lookup(f"lookups/{given}"), f"mappings/lookups/{given}").value
+        except NotFound as why:
+            problems.append(document.problem(("lookups", name), str(why)))
+            continue
+        except BadInput as why:
+            problems.extend(why.problems)
+            continue
+        if not isinstance(content, dict):
+            problems.append(document.problem(("lookups", name), f"{given}: keys and values are expected"))
+            continue
+        found[name] = {str(key): value for key, value in content.items()}
+    for key in ("sectors", "countries"):
+        wanted = getattr(file.values, key)
+        if wanted is not None and wanted.lookup not in file.lookups:
+            text = f"no lookup {wanted.lookup!r}{nearest(wanted.lookup, file.lookups)}"
+            problems.append(document.problem(("values", key, "lookup"), text))
+    return found
+
+
+def _compile(
+    file: MappingFile, document: Document, lookups: MappingOf[str, MappingOf[str, Any]], problems: list[Problem]
+) -> MappingOf[str, Expression]:
+    found: dict[str, Expression] = {}
+    seen: set[str] = set()
+    functions = (lookup(lookups),)
+    for number, rule in enumerate(file.rules):
+        if rule.id in seen:
+            problems.append(document.problem(("rules", number, "id"), f"the rule {rule.id!r} is there twice"))
+        seen.add(rule.id)
+        if rule.when is None:
+            continue
+        place = document.place(("rules", number, "when"))
+        try:
+            found[rule.id] = compile_expression(
+                rule.when, VARIABLES, place=place, functions=functions, returns="bool"
+            )
+        except BadFile as why:
+            problems.extend(why.problems)
+    return found
