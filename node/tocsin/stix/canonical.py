@@ -76,6 +76,8 @@ def split_envelope(raw: bytes, limits: Limits = LIMITS) -> list[bytes]:
         members = msgspec.json.decode(raw, type=_Envelope).objects
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
         raise BadInput([Problem("envelope", str(why))]) from why
+    if _may_repeat(raw) and _times_given(raw, "objects") > 1:
+        raise BadInput([Problem("objects", "this key is given twice")])
     if len(members) > limits.objects:
         raise TooLarge([Problem("objects", f"{len(members)} objects; at most {limits.objects} at a time")])
     return [bytes(member) for member in members]
@@ -125,6 +127,31 @@ def _check_depth(raw: bytes, depth: int) -> None:
         raise BadInput([Problem("", f"nested {deepest} deep; at most {depth} levels")])
 
 
+def _may_repeat(raw: bytes) -> bool:
+    """A quick look first: is `objects` there twice, or might an escaped letter hide it?"""
+    return raw.count(b'"objects"') > 1 or _ESCAPED_LETTER.search(raw) is not None
+
+
+def _times_given(raw: bytes, key: str) -> int:
+    """How often the outermost object of a well-formed text gives this key, in whatever spelling."""
+    level = times = 0
+    for match in _STRUCTURE.finditer(raw):
+        token = match[0]
+        if token in b"[{":
+            level += 1
+        elif token in b"]}":
+            level -= 1
+        elif level == 1 and _is_key(raw, match.end()) and json.loads(token) == key:
+            times += 1
+    return times
+
+
+def _is_key(raw: bytes, end: int) -> bool:
+    return _COLON.match(raw, end) is not None
+
+
+_ESCAPED_LETTER = re.compile(rb"\\u00[67]")
+_COLON = re.compile(rb"[ \t\r\n]*:")
 # A string may end with the text: retrying from each quote inside an unclosed one would take quadratic time.
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
@@ -213,7 +240,7 @@ def _dump(value: Any) -> Iterator[str]:
                 yield from _dump(member)
             yield "]"
         case _:
-            yield _scalar(value, str)
+            yield _scalar(value, _as_given)
 
 
 def _scalar(value: Any, decimal: Any) -> str:
@@ -236,12 +263,16 @@ def _scalar(value: Any, decimal: Any) -> str:
             raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+def _as_given(number: Decimal) -> str:
+    """With every digit; what its author did not write as an integer is not written as one beyond 53 bits."""
+    text = str(number)
+    return f"{text}.0" if text.lstrip("-").isdigit() and abs(number) > MAX_INTEGER else text
+
+
 def _exact(number: Decimal) -> str:
     """One spelling for each decimal value: `1.0`, `1` and `10e-1` are the same number."""
     if not number:
         return "0"
     normal = number.normalize(_WIDE)
-    exponent = int(normal.as_tuple().exponent)
-    if exponent >= 0 and normal.adjusted() <= 20:
-        return f"{normal:f}"
-    return f"{normal:f}" if -7 <= normal.adjusted() < 21 else f"{normal:E}"
+    # the bounds of ECMAScript, as RFC 8785 §3.2.2.3 asks
+    return f"{normal:f}" if -7 < normal.adjusted() < 21 else f"{normal:e}"
