@@ -1,0 +1,560 @@
+"""Client: what bytes we fetch from others, and what they may cost us.
+
+Everything a node asks of a peer goes through `PeerClient.get`: only to the scheme, host and port that the operator
+configured, with its certificate checked and no proxy taken from the environment; never a redirect; one deadline
+for the whole of an answer, however slowly it trickles; a bound on its size, counted after decoding; at most two
+requests at a time. Addresses that a peer names (`api_roots`, a descriptor's `taxii`) are followed on its own
+origin alone, so a credential never leaves it.
+
+What comes back is still another's word: `intake.receive` judges the objects.
+"""
+
+import asyncio
+import base64
+import re
+import ssl
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import urljoin, urlsplit
+
+import httpx2
+import msgspec
+
+from tocsin.errors import BadFile, BadInput, NotFound, PeerFailed, Problem
+from tocsin.problems import TAXII_TYPE
+from tocsin.settings import Home, PeerSettings
+from tocsin.stix.canonical import read_json
+from tocsin.stix.objects import is_timestamp
+
+DESCRIPTOR_PATH = "/.well-known/tocsin.json"
+JSON_TYPE = "application/json"
+
+_JSON_TYPES = frozenset({"application/json", "application/taxii+json", "application/stix+json"})
+_PASSING = frozenset({429, 502, 503, 504})  # answers that a moment later may be another
+_SEGMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$")
+_RATIO_FROM = 1024 * 1024  # decoded bytes; small answers may repeat themselves as they like
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one request may cost: seconds, decoded bytes, decoded bytes for each one received, attempts."""
+
+    deadline: float = 120.0  # for everything, attempts and pauses included
+    connect: float = 10.0
+    silence: float = 30.0  # between two pieces of an answer
+    body: int = 20 * 1024 * 1024
+    ratio: int = 100
+    attempts: int = 3
+    pause: float = 5.0  # the longest `Retry-After` that is waited for here; a longer one is left to the worker
+
+
+class PeerAnswered(PeerFailed):
+    """A peer answered, with a status that is not 200. `retry_after` is that header as it stands."""
+
+    def __init__(self, text: str, status: int, retry_after: str | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class Unreadable(PeerFailed):
+    """A peer answered 200 with something that cannot be read as what it should be.
+
+    `smaller`: the fault may lie in one of the objects that it carries, so fewer at a time may be read. `answer` is
+    there when it is JSON in outline.
+    """
+
+    def __init__(self, text: str, answer: "Answer | None" = None, *, smaller: bool = False) -> None:
+        super().__init__(text)
+        self.answer = answer
+        self.smaller = smaller or answer is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The decoded body of a 200, and its headers (names in lower case)."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """How we prove to a peer who we are: headers of every request, and what TLS needs."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port: where a credential may go."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+def origin_of(url: str) -> Origin:
+    """Raises BadInput for what is no absolute http(s) address, or holds a credential of its own."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as why:
+        raise BadInput(f"{url[:200]!r} is not an address: {why}") from why
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise BadInput(f"{url[:200]!r} is not an http or https address")
+    if parts.username is not None or parts.password is not None:
+        raise BadInput("an address must not hold a credential (use: tocsin peer credential)")
+    return Origin(parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme])
+
+
+def read_credential(home: Home, name: str, settings: PeerSettings) -> Credential:
+    """The credential of peer `name`, from the home's key files.
+
+    `keys/peers/NAME` is the secret; for `auth: certificate` the pair `NAME.crt` and `NAME.key`. Where there is a
+    `NAME.ca`, the peer's certificate must be signed by that authority and no other. Raises PeerFailed when a file
+    is missing, BadFile when one cannot be used or others may read it.
+    """
+    folder = home.keys / "peers"
+    tls = _tls(folder / f"{name}.ca")
+    if settings.auth == "certificate":
+        return Credential({}, _with_certificate(tls, home, name))
+    try:
+        secret = home.read_secret(f"peers/{name}")
+    except NotFound as why:
+        raise PeerFailed(f"no credential for {name} (run: tocsin peer credential {name})") from why
+    match settings.auth:
+        case "bearer":
+            headers = {"Authorization": f"Bearer {secret}"}
+        case "api-key":
+            headers = {"X-API-Key": secret}
+        case _:
+            if settings.user is None:
+                raise PeerFailed(f"auth: basic needs a user for {name} (peers: {name}: user: …)")
+            pair = base64.b64encode(f"{settings.user}:{secret}".encode()).decode("ascii")
+            headers = {"Authorization": f"Basic {pair}"}
+    if not secret.isascii() or not secret.isprintable():
+        raise BadFile([Problem(str(folder / name), "a credential is printable ASCII on one line")])
+    return Credential(headers, tls)
+
+
+def _tls(authority: Path) -> ssl.SSLContext | None:
+    if not authority.is_file():
+        return None  # httpx2's own: the system's authorities
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except (ssl.SSLError, OSError) as why:
+        raise BadFile([Problem(str(authority), f"is no certificate authority in PEM: {why}")]) from why
+
+
+def _with_certificate(tls: ssl.SSLContext | None, home: Home, name: str) -> ssl.SSLContext:
+    context = tls or ssl.create_default_context()
+    certificate, key = home.keys / "peers" / f"{name}.crt", f"peers/{name}.key"
+    try:
+        home.read_secret(key)  # for its mode
+        context.load_cert_chain(certificate, home.keys / key)
+    except (NotFound, FileNotFoundError) as why:
+        needed = f"{certificate} and {home.keys / key} are needed"
+        raise PeerFailed(f"no client certificate for {name}: {needed}") from why
+    except ssl.SSLError as why:
+        raise BadFile([Problem(str(certificate), f"cannot be used with its key: {why}")]) from why
+    return context
+
+
+class PeerClient:
+    """Requests to one peer. An async context manager; belongs to one event loop."""
+
+    def __init__(self, name: str, url: str, credential: Credential, bounds: Bounds | None = None) -> None:
+        self.name = name
+        self.url = url
+        self.origin = origin_of(url)
+        self.bounds = bounds or Bounds()
+        self._two_at_a_time = asyncio.Semaphore(2)
+        self._http = httpx2.AsyncClient(
+            headers={"User-Agent": "tocsin", "Accept-Encoding": "gzip", **credential.headers},
+            verify=credential.tls or True,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx2.Timeout(self.bounds.silence, connect=self.bounds.connect),
+            limits=httpx2.Limits(max_connections=2),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def resolve(self, base: str, reference: object) -> str:
+        """An address that the peer names. Raises PeerFailed when it is not on the peer's own origin."""
+        if not isinstance(reference, str) or not reference:
+            raise Unreadable(f"{self.name} names an address that is none")
+        try:
+            url = urljoin(base, reference)
+            elsewhere = origin_of(url) != self.origin
+        except (BadInput, ValueError) as why:
+            raise PeerFailed(f"{self.name} names an address that is not followed: {why}") from why
+        if elsewhere:
+            raise PeerFailed(
+                f"{self.name} points to {reference[:200]!r}, which is not on {self.origin}: not followed, since "
+                "credentials stay with the address in tocsin.yaml"
+            )
+        return url
+
+    async def get(self, url: str, params: Mapping[str, str] | None = None, *, accept: str = TAXII_TYPE) -> Answer:
+        """The body of a 200 in some form of JSON, not yet parsed.
+
+        Raises PeerAnswered for another status, Unreadable for another media type or too large an answer, PeerFailed
+        for what kept the peer from answering within the bounds; each in words for a person.
+        """
+        url = self.resolve(self.url, url)
+        try:
+            async with self._two_at_a_time, asyncio.timeout(self.bounds.deadline):
+                return await self._attempts(url, params, accept)
+        except TimeoutError as why:
+            raise PeerFailed(f"{self.name} did not finish its answer in {self.bounds.deadline:g} s") from why
+        except httpx2.TransportError as why:
+            raise PeerFailed(f"{self.name} {_transport_words(why)}") from why
+        except httpx2.InvalidURL as why:
+            raise PeerFailed(f"{self.name}: not an address: {why}") from why
+
+    async def _attempts(self, url: str, params: Mapping[str, str] | None, accept: str) -> Answer:
+        attempt = 1
+        while True:
+            try:
+                return await self._ask(url, params, accept)
+            except PeerAnswered as why:
+                pause = self._pause(why, attempt)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+            attempt += 1
+
+    def _pause(self, answered: PeerAnswered, attempt: int) -> float | None:
+        """How long to wait before asking again within this request; None: not here."""
+        if answered.status not in _PASSING or attempt >= self.bounds.attempts:
+            return None
+        asked = answered.retry_after or ""
+        pause = float(asked) if re.fullmatch(r"[0-9]{1,6}", asked) else 0.25 * 2.0**attempt
+        return pause if pause <= self.bounds.pause else None
+
+    async def _ask(self, url: str, params: Mapping[str, str] | None, accept: str) -> Answer:
+        async with self._http.stream("GET", url, params=params, headers={"Accept": accept}) as response:
+            if response.status_code != 200:
+                raise self._answered(response)  # its body is not read
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind not in _JSON_TYPES:
+                raise Unreadable(f"{self.name} answered {kind[:80] or 'untyped bytes'} at {url}, not TAXII 2.1")
+            body = await self._body(response)
+        return Answer(url, {name.lower(): text for name, text in response.headers.items()}, body)
+
+    def _answered(self, response: httpx2.Response) -> PeerAnswered:
+        status, path = response.status_code, response.request.url.path
+        match status:
+            case 401:
+                text = f"{self.name} does not accept our credential (401)"
+            case 403:
+                text = f"{self.name} does not let us read {path} (403)"
+            case 404:
+                text = f"{self.name} has no {path}, or not for us (404)"
+            case 406 | 415:
+                text = f"{self.name} does not speak TAXII 2.1 at {path} ({status})"
+            case 429:
+                text = f"{self.name} asks us to come less often (429)"
+            case _ if 300 <= status < 400:
+                to = response.headers.get("location", "elsewhere")[:200]
+                text = f"{self.name} redirects {path} to {to!r} ({status}): redirects are not followed"
+            case _:
+                text = f"{self.name} answered {status} at {path}"
+        return PeerAnswered(text, status, response.headers.get("retry-after"))
+
+    async def _body(self, response: httpx2.Response) -> bytes:
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("identity", "", "gzip", "x-gzip"):
+            raise Unreadable(f"{self.name} coded its answer as {coding[:40]!r}, which we did not ask for")
+        decoder = _Gunzip() if coding.endswith("gzip") else None
+        parts: list[bytes] = []
+        size = received = 0
+        async for piece in response.aiter_raw():
+            received += len(piece)
+            waiting = piece
+            while waiting:
+                part, waiting = decoder.feed(waiting, self.name) if decoder else (waiting, b"")
+                size += len(part)
+                if size > self.bounds.body:
+                    text = f"{self.name} sends more than {self.bounds.body} bytes in one answer"
+                    raise Unreadable(text, smaller=True)
+                if size > _RATIO_FROM and size > self.bounds.ratio * received:
+                    raise Unreadable(f"{self.name} sends what unpacks to over {self.bounds.ratio} times its size")
+                parts.append(part)
+        if decoder and not decoder.finished:
+            raise Unreadable(f"{self.name} sent a gzip answer that ends early")
+        return b"".join(parts)
+
+
+class _Gunzip:
+    """gzip unpacked in steps of bounded size; several members in a row are one (RFC 1952 §2.2)."""
+
+    STEP = 256 * 1024
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    @property
+    def finished(self) -> bool:
+        return self._member.eof
+
+    def feed(self, data: bytes, peer: str) -> tuple[bytes, bytes]:
+        """At most STEP decoded bytes, and what of `data` is still to be fed."""
+        if self._member.eof:
+            self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            decoded = self._member.decompress(data, self.STEP)
+        except zlib.error as why:
+            raise Unreadable(f"{peer} sent a gzip answer that is broken: {why}") from why
+        return decoded, self._member.unconsumed_tail or self._member.unused_data
+
+
+def _transport_words(error: httpx2.TransportError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"shows a certificate that is not trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"cannot be spoken to over TLS: {cause.reason or cause}"
+        cause = cause.__cause__ or cause.__context__
+    match error:
+        case httpx2.ConnectTimeout() | httpx2.ConnectError():
+            return f"cannot be reached: {str(error) or 'no answer'}"
+        case httpx2.TimeoutException():
+            return "fell silent in the middle of an answer"
+        case _:
+            return f"broke off: {str(error) or type(error).__name__}"
+
+
+# --- resources of TAXII 2.1 ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCollection:
+    """A collection as the peer lists it for us (TAXII 2.1 §5.2.1), and the API root that it is under."""
+
+    api_root: str
+    id: str
+    title: str
+    alias: str
+    can_read: bool
+
+    @property
+    def url(self) -> str:
+        return f"{self.api_root}collections/{self.id}/"
+
+
+def read_resource(peer: str, answer: Answer) -> dict[str, Any]:
+    """A JSON object out of an answer. Raises Unreadable with what is wrong."""
+    try:
+        value = read_json(answer.body)
+    except BadInput as why:
+        raise Unreadable(f"{peer} answered with no usable JSON at {answer.url}: {why}") from why
+    if not isinstance(value, dict):
+        raise Unreadable(f"{peer} answered at {answer.url} with something that is no JSON object")
+    return value
+
+
+async def fetch_api_roots(client: PeerClient) -> list[str]:
+    """The API roots behind the configured address, the default one first (TAXII 2.1 §4.1).
+
+    Where the address is that of an API root already, it is the answer. Raises PeerFailed for roots elsewhere.
+    """
+    answer = await client.get(client.url)
+    value = read_resource(client.name, answer)
+    if "api_roots" not in value and "versions" in value:
+        return [_folder(answer.url)]
+    named = value.get("api_roots")
+    roots = [value["default"]] if value.get("default") else []
+    roots += named if isinstance(named, list) else []
+    return list(dict.fromkeys(_folder(client.resolve(answer.url, root)) for root in roots))
+
+
+async def fetch_collections(client: PeerClient, api_root: str) -> list[RemoteCollection]:
+    """The collections that an API root lists for us (§5.1)."""
+    answer = await client.get(f"{api_root}collections/")
+    return read_collections(client.name, api_root, read_resource(client.name, answer))
+
+
+def read_collections(peer: str, api_root: str, value: Mapping[str, Any]) -> list[RemoteCollection]:
+    """The collections of a collections resource. One that has no usable id is an error: it cannot be read."""
+    listed = value.get("collections", [])
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        raise Unreadable(f"{peer} lists its collections in a form that is not that of TAXII 2.1")
+    found = []
+    for item in listed:
+        id_ = item.get("id")
+        if not isinstance(id_, str) or not _SEGMENT.match(id_):
+            raise Unreadable(f"{peer} lists a collection with an id that is none: {str(id_)[:80]!r}")
+        title, alias = (text if isinstance(text := item.get(name), str) else "" for name in ("title", "alias"))
+        # some servers leave the rights null: then the answer to reading tells
+        found.append(RemoteCollection(api_root, id_, title, alias, item.get("can_read") is not False))
+    return found
+
+
+def _folder(url: str) -> str:
+    return url if url.endswith("/") else f"{url}/"
+
+
+# --- what only nodes have ------------------------------------------------------------------------------------
+
+Op = Literal["put", "revoke", "withdraw", "prune"]
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a node says of itself: its name, the STIX identity it speaks for, where it speaks TAXII."""
+
+    name: str
+    identity: str
+    taxii: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of a node's log. `fault` says why it cannot be used; then only `position` is certain."""
+
+    position: str
+    op: Op = "put"
+    id: str = ""
+    version: str = ""
+    sha256: str = ""
+    hops: int = 0
+    raw: bytes | None = field(default=None, repr=False)
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPage:
+    changes: tuple[Change, ...]
+    position: str  # of the last entry told
+    more: bool
+    size: int  # bytes
+
+
+class _Entry(msgspec.Struct):
+    op: Op
+    position: str
+    id: str
+    version: str = ""
+    sha256: str = ""
+    hops: int = 0
+    object: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
+class _Head(msgspec.Struct):
+    more: bool
+    position: str
+
+
+class _Changes(_Head):
+    entries: list[msgspec.Raw]
+
+
+async def fetch_descriptor(client: PeerClient) -> Descriptor | None:
+    """The descriptor at the peer's origin; None when it has none, so that it is no node.
+
+    Raises PeerFailed when it is there and cannot be used, or names an address elsewhere.
+    """
+    try:
+        answer = await client.get(urljoin(client.url, DESCRIPTOR_PATH), accept=JSON_TYPE)
+        value = read_resource(client.name, answer)
+    except PeerAnswered as why:
+        if why.status in (400, 401, 403, 404, 405, 406, 410):
+            return None
+        raise
+    except Unreadable:
+        return None  # some page for people, as sites answer at any address
+    if value.get("tocsin") is None:
+        return None
+    identity = value.get("identity")
+    named = identity.get("id") if isinstance(identity, dict) else None
+    if value["tocsin"] != 1 or value.get("changes") is not True or not isinstance(named, str):
+        raise Unreadable(f"{client.name} is a node whose descriptor this version of Tocsin cannot use")
+    name = value.get("name")
+    return Descriptor(name if isinstance(name, str) else "", named, client.resolve(client.url, value.get("taxii")))
+
+
+async def fetch_changes(client: PeerClient, collection: RemoteCollection, after: str, limit: int) -> ChangesPage:
+    """A page of a node's log after a position (''= from its beginning), oldest first.
+
+    Raises Unreadable; with the answer where the page is JSON in outline and something within it cannot be read.
+    """
+    params = {"limit": str(limit), **({"after": after} if after else {})}
+    answer = await client.get(f"{collection.url}changes/", params, accept=JSON_TYPE)
+    try:
+        page = msgspec.json.decode(answer.body, type=_Changes)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
+        whole = answer if is_outline(answer.body) else None
+        raise Unreadable(f"{client.name} answered a page that cannot be read: {why}", whole) from why
+    if not is_timestamp(page.position):
+        raise Unreadable(f"{client.name} answered a page whose position is none: {page.position[:60]!r}")
+    changes = tuple(_change(raw, f"{after}#{index}") for index, raw in enumerate(page.entries))
+    return ChangesPage(changes, page.position, page.more, len(answer.body))
+
+
+def read_head(body: bytes) -> tuple[str, bool] | None:
+    """Position and `more` of a page whose entries cannot be read; None where those cannot be read either."""
+    head, found, _ = body.partition(b',"entries":')
+    try:
+        read = msgspec.json.decode(head + b"}", type=_Head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return (read.position, read.more) if found and is_timestamp(read.position) else None
+
+
+def _change(raw: msgspec.Raw, unknown: str) -> Change:
+    try:
+        entry = msgspec.json.decode(raw, type=_Entry)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
+        return Change(unknown, raw=bytes(raw), fault=f"an entry that cannot be read: {why}")
+    if not is_timestamp(entry.position):
+        return Change(unknown, raw=bytes(raw), fault="an entry without a position")
+    fault = ""
+    raw_object = bytes(entry.object) or None
+    if entry.op in ("put", "revoke") and raw_object is None:
+        fault = f"{entry.op} without the object"
+    if not 0 <= entry.hops <= 100:
+        fault = f"a number of hops that cannot be: {entry.hops}"
+    return Change(entry.position, entry.op, entry.id, entry.version, entry.sha256, entry.hops, raw_object, fault)
+
+
+_OUTLINE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def is_outline(body: bytes) -> bool:
+    """Whether a body is one JSON object in outline, its brackets closed: not cut off, and no page for people."""
+    text = body.strip()
+    if not (text.startswith(b"{") and text.endswith(b"}")):
+        return False
+    level = 0
+    for token in _OUTLINE.findall(text):
+        if token in b"[{":
+            level += 1
+        elif token in b"]}":
+            level -= 1
+            if level < 0:
+                return False
+    return level == 0
