@@ -1,0 +1,137 @@
+"""Databases for the tests: what uses `store` or a `database_url` runs on SQLite and on a real PostgreSQL.
+
+`TOCSIN_TEST_POSTGRESQL` names a server to use (its user may create databases) in place of one of our own.
+"""
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from postgresql_server import NoPostgresql, start
+from sqlalchemy import make_url
+
+from tocsin.store.transaction import Store
+
+ENGINES = ("sqlite", "postgresql")
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end in a thread, whatever event loop the test has."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+async def _execute(url: str, statement: str) -> None:
+    parsed = make_url(url)
+    connection = await asyncpg.connect(
+        host=parsed.query.get("host") or parsed.host,
+        port=parsed.port,
+        user=parsed.username,
+        password=parsed.password,
+        database=parsed.database,
+    )
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _of_database(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL server, as the URL of its first database."""
+    if given := os.environ.get("TOCSIN_TEST_POSTGRESQL"):
+        yield given
+        return
+    try:
+        server = start()
+    except NoPostgresql as why:
+        pytest.skip(f"no PostgreSQL: {why}")
+    try:
+        yield server.url()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "tocsin.db"
+    _run(Store.create(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(scope="session")
+def _postgresql_template(postgresql_url: str) -> Iterator[str]:
+    name = f"template_{uuid.uuid4().hex}"
+    _run(_execute(postgresql_url, f"CREATE DATABASE {name}"))
+    try:
+        _run(Store.create(_of_database(postgresql_url, name)))
+        yield name
+    finally:
+        _run(_execute(postgresql_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(params=ENGINES)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table; of SQLite there is not even a file."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server = request.getfixturevalue("postgresql_url")
+    yield from _database(server, "")
+
+
+@pytest.fixture
+def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Databases at the newest schema, for tests that need more than one: by engine, a new URL at each call."""
+    made: list[Iterator[str]] = []
+
+    def make(engine: str) -> str:
+        if engine == "sqlite":
+            file = tmp_path / f"{uuid.uuid4().hex}.db"
+            shutil.copy(request.getfixturevalue("_sqlite_template"), file)
+            return f"sqlite:///{file}"
+        server = request.getfixturevalue("postgresql_url")
+        template = request.getfixturevalue("_postgresql_template")
+        database = _database(server, f"TEMPLATE {template}")
+        made.append(database)
+        return next(database)
+
+    yield make
+    for database in made:
+        for _ in database:  # to its end, where it is dropped
+            pass
+
+
+def _database(server: str, options: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    _run(_execute(server, f"CREATE DATABASE {name} {options}"))
+    yield _of_database(server, name)
+    _run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, make_database: Callable[[str], str]) -> str:
+    """A database at the newest schema, empty, for this test alone."""
+    return make_database(request.param)
+
+
+@pytest_asyncio.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """An open store, empty, for this test alone; what it commits need not survive a power cut."""
+    opened = await Store.open(database_url, require_durable=False)
+    try:
+        yield opened
+    finally:
+        await opened.close()
