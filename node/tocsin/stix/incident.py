@@ -38,6 +38,15 @@ Number = int | float | Decimal
 _ASSUMED_DETERMINATION: Final[Determination] = "suspected"
 _ASSUMED_STATUS: Final[InvestigationStatus] = "open"
 
+# What an incident without a label is called, by its type
+_UNLABELLED: Final[Mapping[str, str]] = {
+    "disruptive": "Disruptive incident",
+    "exploitive": "Exploitive incident",
+    "mixed": "Mixed incident",
+    "no-effect": "Incident without effect",
+    "not-cyber": "Incident that is not cyber",
+}
+
 # How many characters of `YYYY-MM-DDTHH:MM:SS` each fidelity keeps.
 _LENGTHS: Final[Mapping[Fidelity, int]] = {
     "year": 4,
@@ -356,10 +365,10 @@ def generated_name(id: str, extension: Mapping[str, Any]) -> str:
     """Coded values and eight digits of the object's own id, because platforms merge incidents by name."""
     named = {category.key: category.name["en"] for category in words.categories()}
     found = [named[entry["effect"]] for entry in extension.get("effects", ()) if entry.get("effect") in named]
-    kind = words.type_names().get(extension.get("effect_type", ""), words.type_names()["undetermined"])["en"]
-    what = (
-        _listed([found[0], *(name[0].lower() + name[1:] for name in found[1:])]) if found else f"{kind} incident"
-    )
+    if found:
+        what = _listed([found[0], *(name[0].lower() + name[1:] for name in found[1:])])
+    else:
+        what = _UNLABELLED.get(extension.get("effect_type", ""), "Undetermined incident")
     return ", ".join([what, *_where(extension)]) + f" ({id.partition('--')[2][:8]})"
 
 
