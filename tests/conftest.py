@@ -15,9 +15,9 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from postgresql_server import NoPostgresql, start
 from sqlalchemy import make_url
 
+from postgresql_server import NoPostgresql, start
 from tocsin.store.transaction import Store
 
 ENGINES = ("sqlite", "postgresql")
