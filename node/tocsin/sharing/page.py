@@ -5,66 +5,47 @@ Nothing is filtered here, and nothing may be: what a reader may see was decided 
 what the reader himself asked for.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 
 from tocsin.store import releases
 from tocsin.store.objects import HeldVersion
-from tocsin.store.releases import Released
+from tocsin.store.releases import ChangePage, Filter, ReleasePage
 from tocsin.store.transaction import Transaction
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of objects; one object is always given
-_FIRST_READ = 200  # rows; how large objects are is known only after reading some
-
-SPEC_VERSIONS = frozenset({"2.1"})  # of what is stored: intake takes STIX 2.1 alone
 
 
-@dataclass(frozen=True, slots=True)
-class VersionSelector:
-    """Which versions of an object are meant (TAXII 2.1 §3.4.1): any of the words, or of the exact instants."""
-
-    words: frozenset[str]  # first | last | all
-    keys: frozenset[str] = frozenset()  # version_key
-
-    def choose(self, versions: Iterable[HeldVersion]) -> list[HeldVersion]:
-        """Those of one object's versions that are meant, oldest first."""
-        ordered = sorted(versions, key=lambda version: version.version_key)
-        if "all" in self.words or not ordered:
-            return ordered
-        keys = set(self.keys)
-        if "first" in self.words:
-            keys.add(ordered[0].version_key)
-        if "last" in self.words:
-            keys.add(ordered[-1].version_key)
-        return [version for version in ordered if version.version_key in keys]
+async def read_page(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
+    """Standing entries in the order of the log, with their bytes."""
+    return await releases.page(tx, collection_id, what, limit, max_bytes=MAX_PAGE_BYTES)
 
 
-LAST = VersionSelector(frozenset({"last"}))
-ALL = VersionSelector(frozenset({"all"}))
+async def read_manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
+    """The same entries without their bytes, so bounded by count alone."""
+    return await releases.manifest(tx, collection_id, what, limit)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What a reader asks for. None = not asked for. `after` is a position, exclusive."""
-
-    after: int | None = None
-    ids: frozenset[str] | None = None
-    types: frozenset[str] | None = None
-    spec_versions: frozenset[str] | None = None
-    versions: VersionSelector = LAST
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing that is stored here can be meant."""
-        return self.spec_versions is not None and not self.spec_versions & SPEC_VERSIONS
+async def read_changes(tx: Transaction, collection_id: str, party_id: str, after: int, limit: int) -> ChangePage:
+    """The log as a node reads it: what stands, and what was withdrawn since this reader was let in."""
+    grants = await releases.grants(tx, party_id=party_id, collection_id=collection_id, holding=True)
+    granted_at = max((grant.first_position for grant in grants if grant.role == "reader"), default=0)
+    return await releases.changes(tx, collection_id, after, limit, granted_at=granted_at, max_bytes=MAX_PAGE_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some standing entries in the order of the log, and whether there are more after them."""
-
-    rows: tuple[Released, ...]
-    more: bool
+async def stands(tx: Transaction, collection_id: str, object_id: str) -> bool:
+    """Whether any version of an object stands in the log."""
+    return object_id in await releases.standing(tx, collection_id, [object_id])
 
 
-EMPTY = Page((), more=False)
+def chosen(asked: Collection[str], versions: Iterable[HeldVersion]) -> list[HeldVersion]:
+    """Those of one object's versions that are asked for, oldest first: the words `first`, `last`, `all`, and exact
+    version keys, as in a Filter (TAXII 2.1 §3.4.1)."""
+    ordered = sorted(versions, key=lambda version: version.version_key)
+    if "all" in asked or not ordered:
+        return ordered
+    keys = set(asked)
+    if "first" in keys:
+        keys.add(ordered[0].version_key)
+    if "last" in keys:
+        keys.add(ordered[-1].version_key)
+    return [version for version in ordered if version.version_key in keys]

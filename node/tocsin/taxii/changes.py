@@ -14,9 +14,9 @@ who may have held the object, that is, if it came after the reader's grant.
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tocsin.sharing.page import Changes, read_changes
+from tocsin.sharing.page import read_changes
 from tocsin.stix.objects import from_micros
-from tocsin.store.releases import LogEntry
+from tocsin.store.releases import ChangePage, ChangeRow
 from tocsin.taxii.endpoint import Exchange, answer, visiting
 from tocsin.taxii.query import DEFAULT_LIMIT, Cursor, read_limit, read_parameters, read_position
 from tocsin.taxii.resources import dump
@@ -30,7 +30,7 @@ async def get_changes(exchange: Exchange, request: Request) -> Response:
         after = _after(parameters.get("after", ""), Cursor(exchange.cursor_key, collection.id))
         limit = read_limit(parameters["limit"]) if "limit" in parameters else DEFAULT_LIMIT
         changes = await read_changes(visit.tx, collection.id, visit.caller.party.id, after, limit)
-    return await answer(request, _body(changes), media_type="application/json")
+    return await answer(request, _body(changes, after), media_type="application/json")
 
 
 def _after(text: str, cursor: Cursor) -> int:
@@ -39,15 +39,16 @@ def _after(text: str, cursor: Cursor) -> int:
     return read_position(text, "after") if ":" in text else cursor.unseal(text)
 
 
-def _body(changes: Changes) -> bytes:
+def _body(changes: ChangePage, after: int) -> bytes:
+    position = changes.rows[-1].position if changes.rows else after
     return b'{"more":%b,"position":%b,"entries":[%b]}' % (
         b"true" if changes.more else b"false",
-        dump(from_micros(changes.position)),
-        b",".join(_entry(entry) for entry in changes.entries),
+        dump(from_micros(position)),
+        b",".join(_entry(entry) for entry in changes.rows),
     )
 
 
-def _entry(entry: LogEntry) -> bytes:
+def _entry(entry: ChangeRow) -> bytes:
     told = dump(
         {
             "op": entry.op,

@@ -21,10 +21,10 @@ from tocsin.problems import TAXII_TYPE
 from tocsin.settings import CollectionSettings
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node
-from tocsin.sharing.page import Page
 from tocsin.stix.canonical import LIMITS, Limits
 from tocsin.stix.objects import from_micros
 from tocsin.store import releases
+from tocsin.store.releases import ReleasePage
 from tocsin.store.transaction import Store, Transaction
 from tocsin.taxii.negotiation import GZIP_FROM, accepts_gzip, check_accept, compressed
 from tocsin.taxii.query import Cursor
@@ -149,7 +149,7 @@ async def answer(
     return Response(body, 200, more, media_type=media_type)
 
 
-def dated(page: Page) -> dict[str, str]:
+def dated(page: ReleasePage) -> dict[str, str]:
     """§3.2: when the first and last object of this answer were added; absent where there is none."""
     if not page.rows:
         return {}
@@ -159,7 +159,7 @@ def dated(page: Page) -> dict[str, str]:
     }
 
 
-def sealed_next(cursor: Cursor, page: Page) -> str | None:
+def sealed_next(cursor: Cursor, page: ReleasePage) -> str | None:
     """`next`, exactly when there is more (§3.5)."""
     return cursor.seal(page.rows[-1].position) if page.more else None
 

@@ -3,6 +3,7 @@
 import re
 import uuid
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,11 +13,12 @@ from starlette.responses import Response
 from tocsin.errors import BadInput, NotAllowed, NotFound, TooLarge
 from tocsin.intake.receive import Posted, receive_posts
 from tocsin.problems import TAXII_TYPE, Unprocessable
-from tocsin.sharing.page import ALL, Page, read_page, stands
+from tocsin.sharing.page import chosen, read_page, stands
 from tocsin.sharing.withdraw import delete_posted
 from tocsin.stix.canonical import Limits, split_envelope
 from tocsin.stix.objects import ID, from_micros
 from tocsin.store import releases
+from tocsin.store.releases import ReleasePage
 from tocsin.taxii import resources
 from tocsin.taxii.endpoint import (
     Exchange,
@@ -29,7 +31,7 @@ from tocsin.taxii.endpoint import (
     visiting,
 )
 from tocsin.taxii.negotiation import check_content_type
-from tocsin.taxii.query import MATCH_OBJECT, MATCH_OBJECTS, MATCH_VERSIONS, Cursor, Query, read_query
+from tocsin.taxii.query import ALL, MATCH_OBJECT, MATCH_OBJECTS, MATCH_VERSIONS, Cursor, Query, read_query
 
 # A body nested deeper than this is no envelope. What lies between this and the limit of one object is that
 # object's fault alone, so its neighbours still get in.
@@ -43,7 +45,7 @@ async def get_objects(exchange: Exchange, request: Request) -> Response:
         collection = await visit.readable(request.path_params["collection"])
         cursor = Cursor(exchange.cursor_key, collection.id)
         query = read_query(request.scope["query_string"], cursor, MATCH_OBJECTS)
-        page = await read_page(visit.tx, collection.id, query.selection, query.limit)
+        page = await read_page(visit.tx, collection.id, query.what, query.limit)
     return await answer(request, resources.envelope(page, sealed_next(cursor, page)), dated(page))
 
 
@@ -103,7 +105,7 @@ async def delete_object(exchange: Exchange, request: Request) -> Response:
         query = read_query(
             request.scope["query_string"], Cursor(exchange.cursor_key, collection.id), MATCH_OBJECT, versions=ALL
         )
-        if not ID.match(object_id) or query.selection.empty:
+        if not ID.match(object_id):
             raise NotFound(f"no {object_id!r} in {collection.key}")
         if not await stands(visit.tx, collection.id, object_id):
             raise NotFound(f"no {object_id} in {collection.key}")
@@ -114,7 +116,7 @@ async def delete_object(exchange: Exchange, request: Request) -> Response:
             collection.key,
             object_id,
             visit.caller.party,
-            query.selection.versions.choose,
+            partial(chosen, query.what.versions),
             now=await visit.tx.now(),
         )
     return Response(b"", 200, media_type=TAXII_TYPE)
@@ -156,19 +158,20 @@ def _repeated_key(raw: bytes) -> str | None:
     return None
 
 
-async def _page_of_object(visit: Visit, collection: OfferedCollection, object_id: str, query: Query) -> Page:
+async def _page_of_object(
+    visit: Visit, collection: OfferedCollection, object_id: str, query: Query
+) -> ReleasePage:
     if not ID.match(object_id):
         raise NotFound(f"{object_id!r} is not an identifier")
-    page = await read_page(
-        visit.tx, collection.id, replace(query.selection, ids=frozenset({object_id})), query.limit
-    )
+    page = await read_page(visit.tx, collection.id, replace(query.what, ids=frozenset({object_id})), query.limit)
     if not page.rows and not await stands(visit.tx, collection.id, object_id):
         raise NotFound(f"no {object_id} in {collection.key}")
     return page
 
 
 def _status(received: list[Posted], now: int) -> dict[str, Any]:
-    successes, failures = [], []
+    successes: list[dict[str, str]] = []
+    failures: list[dict[str, str]] = []
     for one in received:
         detail = resources.status_detail(one.id, one.version or from_micros(now), one.message)
         (successes if one.outcome == "success" else failures).append(detail)

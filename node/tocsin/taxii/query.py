@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import parse_qsl
 
 from tocsin.errors import BadInput, Problem
-from tocsin.sharing.page import LAST, Selection, VersionSelector
 from tocsin.stix.objects import to_micros, version_key
+from tocsin.store.releases import Filter
 
 DEFAULT_LIMIT = 500
 MAX_LIMIT = 1000
@@ -32,6 +32,8 @@ _PAGING = frozenset({"added_after", "limit", "next"})
 _CHANGES = frozenset({"after", "limit"})
 _MATCH = re.compile(r"match\[([a-z_]+)\]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
+LAST = frozenset({"last"})  # what `match[version]` is where it is not given
+ALL = frozenset({"all"})
 _WORDS = frozenset({"last", "first", "all"})
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):(\d\d)(?:\.(\d{1,30}))?(?:[Zz]|([+ -])(\d\d):(\d\d))", re.ASCII
@@ -44,7 +46,7 @@ _MAC_BYTES = 16
 class Query:
     """What a request asks of a log: which of its entries, and how many at a time."""
 
-    selection: Selection
+    what: Filter
     limit: int
 
 
@@ -86,7 +88,7 @@ def cursor_key(namespace: bytes) -> bytes:
 
 
 def read_query(
-    query_string: bytes, cursor: Cursor, fields: frozenset[str], versions: VersionSelector = LAST
+    query_string: bytes, cursor: Cursor, fields: frozenset[str], versions: frozenset[str] = LAST
 ) -> Query:
     """The query of a request, with the match fields that its endpoint supports; others are ignored (§3.4).
 
@@ -99,7 +101,7 @@ def read_query(
     if single.get("next"):
         bounds.append(cursor.unseal(single["next"]))
     lists = {name: _values(name, text) for name, text in match.items()}
-    selection = Selection(
+    what = Filter(
         # both hold: what came after the page before, and after the date; so neither can lead back to page one
         after=max(bounds, default=None),
         ids=lists.get("id"),
@@ -107,7 +109,7 @@ def read_query(
         spec_versions=lists.get("spec_version"),
         versions=_versions(lists["version"]) if "version" in lists else versions,
     )
-    return Query(selection, read_limit(single["limit"]) if "limit" in single else DEFAULT_LIMIT)
+    return Query(what, read_limit(single["limit"]) if "limit" in single else DEFAULT_LIMIT)
 
 
 def read_parameters(query_string: bytes) -> Mapping[str, str]:
@@ -163,14 +165,8 @@ def _values(name: str, text: str) -> frozenset[str]:
     return values
 
 
-def _versions(values: Iterable[str]) -> VersionSelector:
-    words, keys = set(), set()
-    for value in values:
-        if value in _WORDS:
-            words.add(value)
-        else:
-            keys.add(_key(value))
-    return VersionSelector(frozenset(words), frozenset(keys))
+def _versions(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(value if value in _WORDS else _key(value) for value in values)
 
 
 def _key(text: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from tocsin.settings import CollectionSettings, NodeSettings
-from tocsin.sharing.page import Page
 from tocsin.stix.objects import from_micros
+from tocsin.store.releases import ReleasePage
 from tocsin.taxii.negotiation import VERSION
 
 API_ROOT = "/exchange/"
@@ -62,14 +62,14 @@ def collections(found: Sequence[Mapping[str, Any]]) -> bytes:
     return dump({"collections": found} if found else {})
 
 
-def envelope(page: Page, next_: str | None) -> bytes:
+def envelope(page: ReleasePage, next_: str | None) -> bytes:
     """§3.7 Envelope; an empty result is an empty envelope (§5.4)."""
     if not page.rows:
         return b"{}"
     return b"".join((_paging(next_), b'"objects":[', b",".join(row.raw for row in page.rows), b"]}"))
 
 
-def manifest(page: Page, next_: str | None) -> bytes:
+def manifest(page: ReleasePage, next_: str | None) -> bytes:
     """§5.3.1 Manifest resource, with `next` as §3.5 needs it (errata cti-taxii2#110)."""
     if not page.rows:
         return b"{}"
@@ -78,14 +78,14 @@ def manifest(page: Page, next_: str | None) -> bytes:
             "id": row.object_id,
             "date_added": from_micros(row.position),
             "version": row.version,
-            "media_type": STIX_TYPE,
+            "media_type": f"application/stix+json;version={row.spec_version}",
         }
         for row in page.rows
     ]
     return b"".join((_paging(next_), b'"objects":', dump(records), b"}"))
 
 
-def versions(page: Page, next_: str | None) -> bytes:
+def versions(page: ReleasePage, next_: str | None) -> bytes:
     """§5.8.1 Versions resource, with `next` as the manifest has it."""
     if not page.rows:
         return b"{}"

@@ -1,0 +1,183 @@
+"""A node that really listens, on both databases, with a log filled through the store and readers of every kind.
+
+Accounts: `rita` reads, `walt` reads and adds, `pia` may only add, `nora` may use nothing. Collections: `regional`
+is the one under test, `second` another that rita reads, `private` one that only walt reads.
+"""
+
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import uvicorn
+
+from tocsin.app import make_app, serving
+from tocsin.policy.configuration import Configuration, read_configuration
+from tocsin.settings import Home
+from tocsin.sharing import apply
+from tocsin.sharing.node import Node as Us
+from tocsin.stix.objects import make_object
+from tocsin.store import accounts, objects, parties, releases
+from tocsin.store.releases import Entry
+from tocsin.store.transaction import Store
+
+REGIONAL = "3f0c4d5e-7a11-4c1e-9b0d-000000000001"
+SECOND = "3f0c4d5e-7a11-4c1e-9b0d-000000000002"
+PRIVATE = "3f0c4d5e-7a11-4c1e-9b0d-000000000003"
+NAMESPACE = "5b" * 32
+TAXII = "application/taxii+json;version=2.1"
+
+SETTINGS = f"""
+node: {{name: CERT Alpha, country: EE}}
+accounts:
+  rita: {{kind: company, country: EE}}
+  walt: {{kind: company, country: EE}}
+  pia: {{kind: company, country: EE}}
+  nora: {{kind: company, country: EE}}
+collections:
+  regional:
+    id: {REGIONAL}
+    title: Regional exchange
+    description: What the region shares
+    readers: [rita, walt]
+    writers: [walt, pia]
+    clearance: green
+    unmarked: clear
+    policy: open
+  second: {{id: {SECOND}, title: Second, readers: [rita], policy: open, unmarked: clear}}
+  private: {{id: {PRIVATE}, title: Private, readers: [walt], policy: open, unmarked: clear}}
+"""
+POLICY = """
+rules:
+  - {id: everything, match: {origin: any}, then: allow, reason: a test shares everything}
+  - {id: no-malware, match: {type: malware}, then: deny, reason: malware stays out}
+"""
+
+
+@dataclass
+class Clock:
+    """The database's clock, one second on with each look, so that nothing depends on how fast a machine is."""
+
+    at: int = 1_741_944_413_000_000
+
+    def __call__(self) -> int:
+        self.at += 1_000_000
+        return self.at
+
+
+@dataclass
+class ServedNode:
+    """One node: where it listens, its store, and a token for everybody."""
+
+    url: str
+    store: Store
+    home: Home
+    configuration: Configuration
+    parties: dict[str, str]  # name → id
+    tokens: dict[str, str]
+    http: httpx2.AsyncClient
+
+    @property
+    def root(self) -> str:
+        return f"{self.url}/exchange/"
+
+    def collection_url(self, id_: str = REGIONAL) -> str:
+        return f"{self.root}collections/{id_}/"
+
+    async def get(self, path: str, *, by: str = "rita", method: str = "GET", **more) -> httpx2.Response:
+        """A request by an account, below the API root unless the path begins with a slash."""
+        headers = {"Authorization": f"Bearer {self.tokens[by]}"} if by else {}
+        headers |= more.pop("headers", {})
+        url = f"{self.url}{path}" if path.startswith("/") else f"{self.collection_url()}{path}"
+        return await self.http.request(method, url, headers=headers, **more)
+
+    async def post(self, body, *, by: str = "walt", path: str = "objects/", **more) -> httpx2.Response:
+        headers = {"Content-Type": TAXII} | more.pop("headers", {})
+        given = {"content": body} if isinstance(body, bytes) else {"json": body}
+        return await self.get(path, by=by, method="POST", headers=headers, **given, **more)
+
+    async def fill(self, values: Sequence[dict], *, collection_id: str = REGIONAL, op: str = "put") -> list[int]:
+        """Put versions into a log, past policy, and give their positions."""
+        async with self.store.writing() as tx:
+            now = await tx.now()
+            entries = []
+            for value in values:
+                version = make_object(value)
+                stored = await objects.add_version(tx, version, received=now)
+                await objects.set_word(tx, stored.seq, "", "", "put", authentic=True, hops=0, at=now)
+                entries.append(
+                    Entry(
+                        op=op,
+                        object_id=version.id,
+                        type=version.type,
+                        version_seq=stored.seq,
+                        version_key=stored.version_key,
+                        form="whole",
+                        hops=0,
+                        rules=("everything",),
+                    )
+                )
+            return list(await releases.append(tx, collection_id, entries, self.configuration.sha256, now))
+
+
+def indicator(number: int, modified: str = "2025-03-01T00:00:00.000Z", **more) -> dict:
+    """An indicator with a foreseeable id; its versions differ by `modified`."""
+    return {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": f"indicator--00000000-0000-4000-8000-{number:012d}",
+        "created": "2025-03-01T00:00:00.000Z",
+        "modified": modified,
+        "name": f"indicator {number}",
+        "pattern": "[ipv4-addr:value = '192.0.2.1']",
+        "pattern_type": "stix",
+        "valid_from": "2025-03-01T00:00:00Z",
+        **more,
+    }
+
+
+def domain(number: int) -> dict:
+    """An observable: it has neither `created` nor `modified`."""
+    return {
+        "type": "domain-name",
+        "spec_version": "2.1",
+        "id": f"domain-name--00000000-0000-4000-8000-{number:012d}",
+        "value": f"host{number}.example",
+    }
+
+
+@asynccontextmanager
+async def listening(app) -> AsyncIterator[str]:
+    """uvicorn on a free port, in this event loop, as `tocsin serve` runs it; gives the base address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", **serving())
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    # what `Server.serve` does, without its main loop, which would notice the end only after a tenth of a second
+    await server.startup([listener])
+    await server.on_tick(0)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        await server.shutdown([listener])
+
+
+@asynccontextmanager
+async def served(store: Store, path: Path, *, settings: str = SETTINGS, **options) -> AsyncIterator[ServedNode]:
+    home = Home(path)
+    home.policies.mkdir()
+    home.settings_file.write_text(settings)
+    (home.policies / "open.yaml").write_text(POLICY)
+    home.write_secret("namespace", NAMESPACE)
+    configuration = read_configuration(home.configuration_files())
+    us = Us(home.namespace())
+    async with store.writing() as tx:
+        now = await tx.now()
+        await apply.apply(tx, await apply.plan(tx, configuration, us), us, now=now)
+        people = {party.name: party.id for party in await parties.parties(tx)}
+        tokens = {name: await accounts.make_token(tx, id_, now) for name, id_ in people.items()}
+    async with listening(make_app(store, home, **options)) as url, httpx2.AsyncClient() as http:
+        yield ServedNode(url, store, home, configuration, people, tokens, http)

@@ -1,0 +1,139 @@
+"""TAXII 2.1 §3.1 Endpoints: paths, methods, media types and caching, over real HTTP."""
+
+import gzip
+
+import pytest
+from taxii_node import TAXII, indicator
+
+EVERYWHERE = ["/taxii2", "/exchange", "/exchange/collections", "", "objects", "manifest", "changes"]
+
+
+@pytest.mark.parametrize("path", EVERYWHERE)
+async def test_a_path_answers_with_and_without_its_slash_and_never_redirects(node, path):
+    await node.fill([indicator(1)])
+    bare = await node.get(path.rstrip("/") if path else node.collection_url().removeprefix(node.url).rstrip("/"))
+    slashed = await node.get(path + "/" if path else "")
+    assert (bare.status_code, slashed.status_code) == (200, 200)
+    assert bare.content == slashed.content
+
+
+@pytest.mark.parametrize("path", [*(f"{path}/" if path else "" for path in EVERYWHERE), "objects/?limit=1"])
+async def test_head_is_get_without_the_body(node, path):
+    await node.fill([indicator(1), indicator(2)])
+    whole = await node.get(path)
+    head = await node.get(path, method="HEAD")
+    assert head.status_code == 200
+    assert head.content == b""
+    different = {name for name in whole.headers if head.headers.get(name) != whole.headers[name]}
+    assert different <= {"date"}
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/taxii2/", {"GET", "HEAD"}),
+        ("objects/", {"GET", "HEAD", "POST"}),
+        (f"objects/{indicator(1)['id']}/", {"GET", "HEAD", "DELETE"}),
+        (f"objects/{indicator(1)['id']}", {"GET", "HEAD", "DELETE"}),
+    ],
+)
+async def test_other_methods_are_405_and_say_which_are_allowed(node, path, methods):
+    for method in {"OPTIONS", "PUT", "PATCH", "POST", "DELETE", "BREW"} - methods:
+        answer = await node.get(path, method=method)
+        assert answer.status_code == 405, method
+        assert {allowed.strip() for allowed in answer.headers["Allow"].split(",")} == methods
+        assert answer.headers["Content-Type"] == TAXII
+        assert answer.json()["http_status"] == "405"
+
+
+async def test_every_taxii_answer_has_exactly_the_type_that_clients_look_for(node):
+    await node.fill([indicator(1)])
+    for path in ("/taxii2/", "/exchange/", "objects/", "manifest/", "/exchange/nowhere/", "objects/?limit=0"):
+        assert (await node.get(path)).headers["Content-Type"] == TAXII
+
+
+async def test_a_client_of_taxii_2_0_alone_gets_the_406_that_makes_it_fall_back(node):
+    headers = {"Accept": "application/vnd.oasis.taxii+json; version=2.0"}
+    for path in ("/taxii2/", "objects/", "manifest/"):
+        answer = await node.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["http_status"]) == (406, "406")
+
+
+async def test_several_accept_lines_count_as_one(node):
+    headers = [("Accept", "text/html"), ("Accept", "application/json")]
+    answer = await node.http.get(f"{node.url}/taxii2/", headers=[*headers, ("X-API-Key", node.tokens["rita"])])
+    assert answer.status_code == 200
+
+
+async def test_a_content_type_on_get_is_ignored(node):
+    answer = await node.get("objects/", headers={"Content-Type": "text/plain"})  # MISP, Elastic
+    assert answer.status_code == 200
+
+
+async def test_a_missing_user_agent_is_no_reason_to_refuse(node):
+    assert (await node.get("objects/", headers={"User-Agent": ""})).status_code == 200
+
+
+async def test_an_unchanged_answer_is_not_sent_twice(node):
+    await node.fill([indicator(1)])
+    first = await node.get("objects/")
+    tag = first.headers["ETag"]
+    for condition in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
+        again = await node.get("objects/", headers={"If-None-Match": condition})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+        assert again.headers["X-TAXII-Date-Added-Last"] == first.headers["X-TAXII-Date-Added-Last"]
+    await node.fill([indicator(2)])
+    assert (await node.get("objects/", headers={"If-None-Match": tag})).status_code == 200
+
+
+async def test_no_shared_cache_may_keep_an_answer(node):
+    answer = await node.get("objects/")
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert {"Authorization", "Accept-Encoding"} <= set(answer.headers["Vary"].split(", "))
+    assert (await node.get("nowhere/")).headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("count", [8, 500])  # a few kilobytes, and enough to be compressed in a thread
+async def test_a_large_answer_is_compressed_for_who_accepts_it(node, count):
+    await node.fill([indicator(number) for number in range(count)])
+    plain = await node.get("objects/", headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    async with node.http.stream(
+        "GET",
+        f"{node.collection_url()}objects/",
+        headers={"X-API-Key": node.tokens["rita"], "Accept-Encoding": "gzip"},
+    ) as packed:
+        raw = b"".join([part async for part in packed.aiter_raw()])
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert int(packed.headers["Content-Length"]) == len(raw) < len(plain.content)
+    assert gzip.decompress(raw) == plain.content
+    assert packed.headers["ETag"] == plain.headers["ETag"]
+
+
+async def test_a_small_answer_is_not_compressed(node):
+    assert "Content-Encoding" not in (await node.get("objects/", headers={"Accept-Encoding": "gzip"})).headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/exchange/nowhere/",
+        "/exchange/collections/%00/",
+        "/exchange/collections/%FF%FE/objects/",
+        "/exchange/collections/'%22;--/objects/",
+        "/exchange/collections/" + "x" * 8000 + "/",
+        "/exchange//collections/",
+        "objects/%00/",
+        "objects/" + "x" * 8000 + "/",
+        "objects/indicator--not-a-uuid/versions/",
+        "objects/indicator--00000000-0000-4000-8000-000000000001%0A/",
+        "/exchange/status/%00/",
+        "/exchange/status/" + "9" * 4000 + "/",
+        "/openapi.json",
+        "/docs",
+    ],
+)
+async def test_whatever_is_not_there_is_a_plain_404(node, path):
+    answer = await node.get(path)
+    assert (answer.status_code, answer.json()["http_status"]) == (404, "404")

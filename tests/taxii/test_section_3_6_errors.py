@@ -1,0 +1,121 @@
+"""TAXII 2.1 §3.6 Errors: one shape for everything that goes wrong, and no more in it than may be told."""
+
+import json
+import uuid
+
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from taxii_node import PRIVATE, REGIONAL, TAXII, indicator, listening
+
+from tocsin.app import make_app
+from tocsin.errors import (
+    BadFile,
+    BadInput,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    PeerFailed,
+    Refused,
+    TooLarge,
+    Unavailable,
+)
+from tocsin.problems import NotAcceptable, UnknownMedia, Unprocessable, problem, status_of
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BadInput("x"), 400),
+        (NotAuthenticated("x"), 401),
+        (NotAllowed("x"), 403),
+        (NotFound("x"), 404),
+        (NotAcceptable("x"), 406),
+        (TooLarge("x"), 413),
+        (UnknownMedia("x"), 415),
+        (Unprocessable("x"), 422),
+        (Refused("x"), 422),
+        (BadFile("x"), 503),
+        (Unavailable("x"), 503),
+        (PeerFailed("x"), 500),  # never meets a client; if it did, it would be our fault
+    ],
+)
+def test_every_error_has_one_status(error, status):
+    assert status_of(error) == status
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 406, 413, 415, 422, 429, 500, 503])
+def test_an_error_message_has_a_title_and_its_status_as_a_string(status):
+    answer = problem(status, "why")
+    assert answer.media_type == TAXII
+    body = json.loads(answer.body)
+    assert body["title"]
+    assert body["http_status"] == str(status)
+
+
+def test_who_should_come_back_later_is_told_when():
+    assert problem(503).headers["Retry-After"]
+    assert problem(429).headers["Retry-After"]
+    assert problem(429, headers={"Retry-After": "60"}).headers["Retry-After"] == "60"
+
+
+async def test_absent_and_not_for_you_are_the_same_bytes(node):
+    await node.fill([indicator(1)], collection_id=PRIVATE)
+    hidden = indicator(1)["id"]
+    answers = [
+        await node.get(f"/exchange/collections/{PRIVATE}/"),
+        await node.get("/exchange/collections/private/objects/"),
+        await node.get(f"/exchange/collections/{PRIVATE}/objects/{hidden}/"),
+        await node.get(f"/exchange/collections/{PRIVATE}/objects/{hidden}/", method="DELETE"),
+        await node.get(f"/exchange/collections/{PRIVATE}/changes/"),
+        await node.get("/exchange/collections/3f0c4d5e-7a11-4c1e-9b0d-00000000dead/"),
+        await node.get(f"objects/{hidden}/"),
+        await node.get(f"objects/{hidden}/versions/"),
+        await node.get(f"/exchange/status/{uuid.uuid4()}/"),
+        await node.get("/exchange/nowhere/"),
+        await node.post({"objects": []}, by="nora"),
+        await node.get("/exchange/collections/regional/", by="nora"),
+    ]
+    assert {answer.status_code for answer in answers} == {404}
+    assert len({answer.content for answer in answers}) == 1
+    headers = [{k: v for k, v in answer.headers.items() if k != "date"} for answer in answers]
+    assert all(found == headers[0] for found in headers)
+
+
+async def test_what_nobody_foresaw_is_500_with_an_id_that_our_log_explains(store, tmp_path, node, caplog):
+    async def broken(request):
+        raise ZeroDivisionError("secret detail")
+
+    async def late(request):
+        raise Unavailable("the database at db.internal.example does not answer")
+
+    async def busy(request):
+        raise HTTPException(429, headers={"Retry-After": "7"})
+
+    app = make_app(node.store, node.home)
+    app.router.routes += [Route("/broken", broken), Route("/late", late), Route("/busy", busy)]
+    async with listening(app) as url:
+        crashed = await node.http.get(f"{url}/broken")
+        unavailable = await node.http.get(f"{url}/late")
+        limited = await node.http.get(f"{url}/busy")
+    for answer, status in ((crashed, 500), (unavailable, 503)):
+        assert answer.status_code == status
+        assert answer.headers["Content-Type"] == TAXII
+        assert answer.json()["error_id"] in caplog.text
+        assert "secret" not in answer.text
+        assert "internal" not in answer.text
+    assert "ZeroDivisionError: secret detail" in caplog.text
+    assert (limited.status_code, limited.headers["Retry-After"]) == (429, "7")
+    assert limited.json()["title"] == "Too many requests"
+
+
+async def test_a_malformed_parameter_is_400_and_named(node):
+    for path in ("objects/?limit=0", "manifest/?added_after=x", "objects/?next=x", "objects/?match[version]=x"):
+        answer = await node.get(path)
+        assert answer.status_code == 400
+        assert path.partition("?")[2].partition("=")[0] in answer.json()["description"]
+
+
+async def test_the_collection_is_looked_at_before_its_parameters(node):
+    assert (await node.get(f"/exchange/collections/{PRIVATE}/objects/?limit=0")).status_code == 404
+    assert (await node.get(f"/exchange/collections/{REGIONAL}/objects/?limit=0")).status_code == 400

@@ -1,0 +1,48 @@
+"""TAXII 2.1 §4.1 Server discovery, §4.2 API root, §4.3 Get status."""
+
+import uuid
+
+import pytest
+from taxii_node import SETTINGS, indicator, served
+
+
+async def test_discovery_names_the_one_api_root_by_path_where_no_public_address_is_set(node):
+    body = (await node.get("/taxii2/")).json()
+    assert body == {"title": "CERT Alpha", "default": "/exchange/", "api_roots": ["/exchange/"]}
+
+
+@pytest.mark.parametrize("url", ["https://node.cert-alpha.example", "https://node.cert-alpha.example/"])
+async def test_discovery_uses_the_public_address_and_never_the_host_header(store, tmp_path, url):
+    settings = SETTINGS.replace("country: EE}", f"country: EE, url: {url}}}", 1)
+    async with served(store, tmp_path, settings=settings) as node:
+        body = (await node.get("/taxii2/", headers={"Host": "elsewhere.example"})).json()
+    assert body["api_roots"] == ["https://node.cert-alpha.example/exchange/"]
+    assert body["default"] in body["api_roots"]
+
+
+async def test_the_api_root_speaks_2_1_and_says_how_much_it_takes(node):
+    assert (await node.get("/exchange/")).json() == {
+        "title": "CERT Alpha",
+        "versions": ["application/taxii+json;version=2.1"],
+        "max_content_length": 10 * 1024 * 1024,
+    }
+
+
+async def test_a_status_can_be_read_again_by_its_poster_as_it_was_answered(node):
+    posted = await node.post({"objects": [indicator(1)]})
+    assert posted.status_code == 202
+    again = await node.get(f"/exchange/status/{posted.json()['id']}/", by="walt")
+    assert again.status_code == 200
+    assert again.json() == posted.json()
+
+
+async def test_a_status_is_nobody_elses_business(node):
+    posted = await node.post({"objects": [indicator(1)]})
+    theirs = await node.get(f"/exchange/status/{posted.json()['id']}/", by="pia")
+    none = await node.get(f"/exchange/status/{uuid.uuid4()}/", by="pia")
+    assert (theirs.status_code, theirs.content) == (404, none.content)
+
+
+@pytest.mark.parametrize("id_", ["x", "regional", "00000000-0000-0000-0000-000000000000", "%00"])
+async def test_what_is_no_status_id_is_404(node, id_):
+    assert (await node.get(f"/exchange/status/{id_}/", by="walt")).status_code == 404
