@@ -6,7 +6,8 @@ Nothing is weighed here: `translate` does that. `mappings/mapping.schema.json` i
 made from the models below.
 """
 
-from collections.abc import Iterable, Iterator, Mapping as MappingOf, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -15,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from tocsin.documents import Document, Path, Strict, nearest, parse, read_document
 from tocsin.errors import BadFile, BadInput, NotFound, Problem
-from tocsin.intake.formats import FORMATS, Reading
+from tocsin.intake.formats import FORMATS, Format, Reading
 from tocsin.policy.expression import Expression, Kind, compile_expression, lookup
 from tocsin.resources import data_dir
 from tocsin.settings import Home
@@ -31,23 +32,29 @@ from tocsin.stix.effects import (
     QUESTIONS,
     ROOT_CAUSES,
     STAGES,
+    Place,
 )
 
 CONFIDENCES: MappingOf[str, int] = {"high": 90, "medium": 60, "low": 30}
 WEIGHTS: MappingOf[str, int] = {"decides": 3, "supports": 2, "hints": 1}
 VARIABLES: MappingOf[str, Kind] = {"i": "any", "signs": "strings"}
+ReadText = Callable[[str], str]
 _SIGN = r"^[a-z][a-z0-9-]*$"
 
 
-def _word(kind: str, words: Sequence[str]) -> Any:
-    """A text that must be one of `words`; another is refused with the nearest one."""
+def _one_of(kind: str, words: Sequence[str]) -> Callable[[str], str]:
+    """A check that a text is one of `words`; another is refused with the nearest one."""
 
     def check(text: str) -> str:
         if text not in words:
             raise ValueError(f"unknown {kind} {text!r}{nearest(text, words)}")
         return text
 
-    return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": list(words)})]
+    return check
+
+
+def _enum(words: Sequence[str]) -> dict[str, Any]:
+    return {"enum": list(words)}
 
 
 def _listed(given: object) -> object:
@@ -65,8 +72,27 @@ def _percent(given: object) -> object:
     return given
 
 
-Effect = _word("effect", EFFECTS)
-Question = _word("question", QUESTIONS)
+EffectWord = Annotated[str, AfterValidator(_one_of("effect", EFFECTS)), Field(json_schema_extra=_enum(EFFECTS))]
+Question = Annotated[
+    str, AfterValidator(_one_of("question", QUESTIONS)), Field(json_schema_extra=_enum(QUESTIONS))
+]
+PlaceWord = Annotated[Place, BeforeValidator(_one_of("place", PLACES)), Field(json_schema_extra=_enum(PLACES))]
+StageWord = Annotated[str, AfterValidator(_one_of("stage", STAGES)), Field(json_schema_extra=_enum(STAGES))]
+DeterminationWord = Annotated[
+    str, AfterValidator(_one_of("determination", DETERMINATIONS)), Field(json_schema_extra=_enum(DETERMINATIONS))
+]
+MeansWord = Annotated[str, AfterValidator(_one_of("means", MEANS)), Field(json_schema_extra=_enum(MEANS))]
+ActorWord = Annotated[
+    str, AfterValidator(_one_of("actor type", ACTOR_TYPES)), Field(json_schema_extra=_enum(ACTOR_TYPES))
+]
+MotiveWord = Annotated[str, AfterValidator(_one_of("motive", MOTIVES)), Field(json_schema_extra=_enum(MOTIVES))]
+CauseWord = Annotated[
+    str, AfterValidator(_one_of("root cause", ROOT_CAUSES)), Field(json_schema_extra=_enum(ROOT_CAUSES))
+]
+ClaimantWord = Annotated[
+    str, AfterValidator(_one_of("claimant", CLAIMED_BY)), Field(json_schema_extra=_enum(CLAIMED_BY))
+]
+BasisWord = Annotated[str, AfterValidator(_one_of("basis", BASES)), Field(json_schema_extra=_enum(BASES))]
 Signs = Annotated[tuple[Annotated[str, Field(pattern=_SIGN)], ...], BeforeValidator(_listed)]
 Paths = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
@@ -84,18 +110,18 @@ class Clause(Strict):
     unless: Signs = ()
     answers: MappingOf[Question, Literal["yes", "no", "unknown"]] = Field(default_factory=dict)
     not_cyber: Literal[True] | None = Field(default=None, alias="not-cyber")
-    effect: Effect | None = None
-    place: _word("place", PLACES) | None = None  # type: ignore[valid-type]  # made by a function: a list of words
+    effect: EffectWord | None = None
+    place: PlaceWord | None = None
     weight: Literal["decides", "supports", "hints"] = "decides"
     confidence: Confidence | None = None
     at_most: Confidence | None = Field(default=None, alias="at-most")
-    stage: _word("stage", STAGES) | None = None  # type: ignore[valid-type]  # as above
-    determination: _word("determination", DETERMINATIONS) | None = None  # type: ignore[valid-type]  # as above
-    means: Annotated[tuple[_word("means", MEANS), ...], BeforeValidator(_listed)] = ()  # type: ignore[valid-type]  # as above
-    actor_type: _word("actor type", ACTOR_TYPES) | None = Field(default=None, alias="actor-type")  # type: ignore[valid-type]  # as above
-    motives: Annotated[tuple[_word("motive", MOTIVES), ...], BeforeValidator(_listed)] = ()  # type: ignore[valid-type]  # as above
-    root_cause: _word("root cause", ROOT_CAUSES) | None = Field(default=None, alias="root-cause")  # type: ignore[valid-type]  # as above
-    claimed_by: _word("claimant", CLAIMED_BY) | None = Field(default=None, alias="claimed-by")  # type: ignore[valid-type]  # as above
+    stage: StageWord | None = None
+    determination: DeterminationWord | None = None
+    means: Annotated[tuple[MeansWord, ...], BeforeValidator(_listed)] = ()
+    actor_type: ActorWord | None = Field(default=None, alias="actor-type")
+    motives: Annotated[tuple[MotiveWord, ...], BeforeValidator(_listed)] = ()
+    root_cause: CauseWord | None = Field(default=None, alias="root-cause")
+    claimed_by: ClaimantWord | None = Field(default=None, alias="claimed-by")
     review: str | None = None
     because: str | None = None
 
@@ -126,7 +152,7 @@ class Table(Strict):
     of: Paths
     keys: bool = False
     ground: Annotated[str, Field(min_length=1)]
-    basis: _word("basis", BASES) = "mapped"  # type: ignore[valid-type]  # made by a function: a list of words
+    basis: BasisWord = "mapped"
     rows: Annotated[tuple[Row, ...], Field(strict=False, min_length=1)]
 
 
@@ -150,10 +176,11 @@ class MomentAt(Strict):
 
 
 class CodesAt(Strict):
-    """Where codes are, the lookup that knows them, and the values that say that nobody knows."""
+    """Where codes are, the lookup that knows them, words that stand for codes, and what says that nobody knows."""
 
     of: Paths
     lookup: str
+    words: str | None = None
     unknown: Words = ()
 
 
@@ -241,6 +268,10 @@ class Mapping:
         return f"{self.file.mapping}@{self.file.version}"
 
     @property
+    def reader(self) -> Format:
+        return FORMATS[self.file.format]
+
+    @property
     def reading(self) -> Reading:
         return Reading(self.file.read.id, self.file.read.delimiter)
 
@@ -253,8 +284,8 @@ class Mapping:
         )
 
 
-def read_mapping(text: str, name: str, read_lookup: Any = None) -> Mapping:
-    """A mapping from its text. `read_lookup(file name)` gives the text of a lookup file; without it, the shipped ones.
+def read_mapping(text: str, name: str, read_lookup: ReadText | None = None) -> Mapping:
+    """A mapping from its text. `read_lookup(file)` gives the text of a lookup file; without it, the shipped ones.
 
     Raises BadFile with the line of each fault: misspelt and repeated keys, unknown effects, broken CEL, signs
     that nothing sets, a value given twice.
@@ -371,7 +402,7 @@ def _by_value(file: MappingFile, number: int, document: Document, problems: list
 
 
 def _read_lookups(
-    file: MappingFile, document: Document, read_lookup: Any, problems: list[Problem]
+    file: MappingFile, document: Document, read_lookup: ReadText, problems: list[Problem]
 ) -> MappingOf[str, MappingOf[str, Any]]:
     found: dict[str, MappingOf[str, Any]] = {}
     for name, given in file.lookups.items():
@@ -392,9 +423,11 @@ def _read_lookups(
         found[name] = {str(key): value for key, value in content.items()}
     for key in ("sectors", "countries"):
         wanted = getattr(file.values, key)
-        if wanted is not None and wanted.lookup not in file.lookups:
-            text = f"no lookup {wanted.lookup!r}{nearest(wanted.lookup, file.lookups)}"
-            problems.append(document.problem(("values", key, "lookup"), text))
+        names = {} if wanted is None else {"lookup": wanted.lookup, "words": wanted.words}
+        for place, name in names.items():
+            if name is not None and name not in file.lookups:
+                text = f"no lookup {name!r}{nearest(name, file.lookups)}"
+                problems.append(document.problem(("values", key, place), text))
     return found
 
 

@@ -22,7 +22,9 @@ from tocsin.stix.effects import (
 )
 from tocsin.stix.incident import Effect
 
-LOW = 50
+LOW = 50  # below this confidence a person should look
+# the place that each exploitive category stands for
+_BY_PLACE = {place: effect for effect in EXPLOITIVE for place in answers_implied_by(effect).places}
 _STAGES_WITHOUT_EFFECT = ("near-miss", "foothold", "attempt", "exposure", "threat")
 
 
@@ -190,7 +192,7 @@ def _with_effect(
 ) -> Weighed:
     places = _places(exploitive, everything)
     effects = [
-        *_disruptive_effects(disruptive, everything, ceiling),
+        *_disruptive_effects(disruptive, ceiling),
         *_exploitive_effects(exploitive, places, ceiling),
     ]
     answers = Answers(cyber_action=action)
@@ -238,7 +240,7 @@ def _stage_of(derivation: Derivation, everything: Sequence[Said]) -> str:
     return "foothold" if any(said.clause.stage == "foothold" for said in everything) else "unknown"
 
 
-def _disruptive_effects(side: _Side, everything: Sequence[Said], ceiling: int) -> list[Effect]:
+def _disruptive_effects(side: _Side, ceiling: int) -> list[Effect]:
     found = []
     for label in _labels(side):
         if label not in DISRUPTIVE:
@@ -256,7 +258,7 @@ def _places(exploitive: _Side, everything: Sequence[Said]) -> _Side:
 
 
 def _exploitive_effects(exploitive: _Side, places: _Side, ceiling: int) -> list[Effect]:
-    """A label is as sure as that something was taken, and as the place; what names both at once stands by itself."""
+    """A label is as sure as the taking and as the place; a clause that names both at once stands by itself."""
     by_label: dict[str, list[Said]] = {}
     for said in places.said:
         for label in _place_labels(said.clause):
@@ -275,8 +277,7 @@ def _exploitive_effects(exploitive: _Side, places: _Side, ceiling: int) -> list[
 def _place_labels(clause: Clause) -> set[str]:
     labels = {clause.effect} if clause.effect in EXPLOITIVE else set()
     if clause.place:
-        answers = Answers(cyber_action="yes", accessed="yes", places=frozenset({clause.place}))
-        labels |= set(derive(answers).effects)
+        labels.add(_BY_PLACE[clause.place])
     return {label for label in labels if label}
 
 

@@ -36,7 +36,7 @@ class BadRecord:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a mapping says about reading its format: the columns of the id, and the delimiter (None: from the header)."""
+    """What a mapping says about reading its format: id columns, and the delimiter (None: by the header)."""
 
     id: tuple[str, ...] = ()
     delimiter: str | None = None
