@@ -151,7 +151,7 @@ class ForeignFeed:
 
     def _check_new(self, read: _Read) -> None:
         seen = hashlib.sha256(b"\n".join((read.next.encode(), *read.objects))).hexdigest()
-        if seen == self._before or not read.objects:
+        if seen == self._before:
             raise PeerFailed(f"{self._name} gives the same page again and again")
         self._before = seen
 

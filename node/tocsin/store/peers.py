@@ -165,6 +165,20 @@ async def add_ledger(tx: Transaction, rows: Sequence[LedgerRow]) -> int:
     return noted
 
 
+async def ledgered(
+    tx: Transaction, party_id: str, collection_id: str, object_ids: Iterable[str]
+) -> set[tuple[str, str, str]]:
+    """The (id, version, sha256) of those objects that the ledger of this collection names already, wherever."""
+    named = select(ledger.c.object_id, ledger.c.version, ledger.c.sha256).where(
+        ledger.c.party_id == party_id, ledger.c.collection_id == collection_id
+    )
+    found = set()
+    for batch in in_batches(sorted(set(object_ids))):
+        for row in await tx.connection.execute(named.where(ledger.c.object_id.in_(batch))):
+            found.add((row.object_id, row.version, row.sha256))
+    return found
+
+
 async def ledger_counts(
     tx: Transaction, party_id: str, collection_id: str | None = None
 ) -> dict[LedgerOutcome, int]:

@@ -28,13 +28,14 @@ from tocsin.errors import BadFile, BadInput, NotFound, PeerFailed, Problem
 from tocsin.problems import TAXII_TYPE
 from tocsin.settings import Home, PeerSettings
 from tocsin.stix.canonical import read_json
-from tocsin.stix.objects import is_timestamp
+from tocsin.stix.objects import ID, is_timestamp
 
 DESCRIPTOR_PATH = "/.well-known/tocsin.json"
 JSON_TYPE = "application/json"
 
 _JSON_TYPES = frozenset({"application/json", "application/taxii+json", "application/stix+json"})
 _PASSING = frozenset({429, 502, 503, 504})  # answers that a moment later may be another
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _SEGMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$")
 _RATIO_FROM = 1024 * 1024  # decoded bytes; small answers may repeat themselves as they like
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -220,8 +221,8 @@ class PeerClient:
     async def get(self, url: str, params: Mapping[str, str] | None = None, *, accept: str = TAXII_TYPE) -> Answer:
         """The body of a 200 in some form of JSON, not yet parsed.
 
-        Raises PeerAnswered for another status, Unreadable for another media type or too large an answer, PeerFailed
-        for what kept the peer from answering within the bounds; each in words for a person.
+        Raises PeerAnswered for another status, Unreadable for another media type or too large an answer,
+        PeerFailed for what kept the peer from answering within the bounds; each in words for a person.
         """
         url = self.resolve(self.url, url)
         try:
@@ -536,7 +537,11 @@ def _change(raw: msgspec.Raw, unknown: str) -> Change:
     raw_object = bytes(entry.object) or None
     if entry.op in ("put", "revoke") and raw_object is None:
         fault = f"{entry.op} without the object"
-    if not 0 <= entry.hops <= 100:
+    elif not ID.match(entry.id):
+        fault = f"an id that is none: {entry.id[:100]!r}"
+    elif entry.op != "prune" and not _SHA256.match(entry.sha256):
+        fault = f"a SHA-256 that is none: {entry.sha256[:100]!r}"
+    elif not 0 <= entry.hops <= 100:
         fault = f"a number of hops that cannot be: {entry.hops}"
     return Change(entry.position, entry.op, entry.id, entry.version, entry.sha256, entry.hops, raw_object, fault)
 

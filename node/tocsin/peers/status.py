@@ -1,0 +1,192 @@
+"""Status: how each peer stands, in words for a duty officer, and a test of one that stores nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tocsin.errors import BadInput, NotFound, PeerFailed
+from tocsin.peers.discover import choose, look_around
+from tocsin.policy.configuration import Configuration
+from tocsin.settings import Home, PeerSettings, PullSettings, Settings
+from tocsin.store import parties, peers
+from tocsin.store.parties import Party
+from tocsin.store.peers import LedgerOutcome, Pull
+from tocsin.store.transaction import Transaction
+from tocsin.taxii.client import Bounds, PeerClient, Unreadable, fetch_changes, read_credential
+
+LATE_AFTER = 3  # intervals without an answer
+
+
+@dataclass(frozen=True, slots=True)
+class PulledCollection:
+    """How we stand with one collection. Times are microseconds; `collection_id` is None before first contact."""
+
+    wanted: str
+    collection_id: str | None
+    protocol: str | None
+    words: str
+    in_step: bool
+    cursor: str | None
+    last_success: int | None
+    last_error: str | None
+    failures: int
+    due: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """How we stand with one peer: `words` is the worst of its collections.
+
+    `in step` · `late 4 h` · `failing: …` · `suspended` · `never contacted` · `nothing pulled`
+    """
+
+    name: str
+    url: str
+    words: str
+    in_step: bool
+    identity: str | None
+    last_success: int | None
+    ledger: Mapping[LedgerOutcome, int]
+    collections: tuple[PulledCollection, ...]
+
+    @property
+    def quarantined(self) -> int:
+        return self.ledger["quarantined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One step of a test. `passed` is None for a remark that is neither good nor bad."""
+
+    name: str
+    passed: bool | None
+    words: str
+
+
+# --- how they stand ------------------------------------------------------------------------------------------
+
+
+async def peer_statuses(tx: Transaction, configuration: Configuration) -> list[PeerStatus]:
+    """Every configured peer, in the order of the file."""
+    return [await peer_status(tx, configuration, name) for name in configuration.settings.peers]
+
+
+async def peer_status(tx: Transaction, configuration: Configuration, name: str) -> PeerStatus:
+    """One configured peer. Raises NotFound."""
+    settings = configuration.settings.peers.get(name)
+    party = await parties.party_by_name(tx, name)
+    if settings is None or party is None:
+        raise NotFound(f"no peer {name!r} in the configuration in force")
+    now = await tx.now()
+    rows = {pull.wanted: pull for pull in await peers.pulls(tx, party.id)}
+    collections = tuple(_collection(pull, rows.get(pull.collection), now) for pull in settings.pull)
+    words = _words(party, collections)
+    return PeerStatus(
+        name=name,
+        url=settings.url,
+        words=words,
+        in_step=words == "in step",
+        identity=party.identity_id,
+        last_success=max((c.last_success for c in collections if c.last_success is not None), default=None),
+        ledger=await peers.ledger_counts(tx, party.id),
+        collections=collections,
+    )
+
+
+def _words(party: Party, collections: Sequence[PulledCollection]) -> str:
+    if party.suspended:
+        return "suspended"
+    if not collections:
+        return "nothing pulled"
+    worst = max(collections, key=lambda collection: (collection.failures > 0, not collection.in_step))
+    return worst.words
+
+
+def _collection(pull: PullSettings, row: Pull | None, now: int) -> PulledCollection:
+    if row is None:
+        return PulledCollection(pull.collection, None, None, "never contacted", False, None, None, None, 0, None)
+    words = standing(row, pull.every, now)
+    return PulledCollection(
+        wanted=pull.collection,
+        collection_id=row.collection_id,
+        protocol=row.protocol,
+        words=words,
+        in_step=words == "in step",
+        cursor=row.cursor,
+        last_success=row.last_success,
+        last_error=row.last_error,
+        failures=row.attempts,
+        due=row.due,
+    )
+
+
+def standing(pull: Pull, every: int, now: int) -> str:
+    """How one collection stands, in words. Pure; `every` in seconds, `now` in microseconds."""
+    if pull.attempts:
+        since = f"; last answer {spoken(now - pull.last_success)} ago" if pull.last_success else ""
+        return f"failing: {pull.last_error} (tried {pull.attempts} times{since})"
+    if pull.last_success is None:
+        return "never contacted"
+    silent = now - pull.last_success
+    return f"late {spoken(silent)}" if silent > LATE_AFTER * every * 1_000_000 else "in step"
+
+
+def spoken(micros: int) -> str:
+    """A stretch of time in its largest whole unit: `40 s`, `5 min`, `4 h`, `3 d`."""
+    seconds = max(micros, 0) // 1_000_000
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length or (unit == "min" and seconds >= length):
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+# --- a test --------------------------------------------------------------------------------------------------
+
+
+async def test_peer(home: Home, settings: Settings, name: str, bounds: Bounds | None = None) -> list[Check]:
+    """Contact a peer as a pull would, and say step by step what works. Stores nothing; ends at the first step that
+    leaves nothing to try. Raises NotFound for a peer that is not in the settings.
+    """
+    peer = settings.peers.get(name)
+    if peer is None:
+        raise NotFound(f"no peer {name!r} in tocsin.yaml")
+    checks = [_encrypted(peer)]
+    try:
+        credential = read_credential(home, name, peer)
+        checks.append(Check("credential", True, f"{peer.auth}, from the home's key files"))
+        async with PeerClient(name, peer.url, credential, bounds) as client:
+            await _contact(client, peer, checks)
+    except (PeerFailed, BadInput) as why:
+        checks.append(Check(_NEXT.get(checks[-1].name, "collections"), False, str(why)))
+    return checks
+
+
+# what was being tried when nothing came of it, by the last step that was done
+_NEXT = {"encrypted": "credential", "credential": "answers"}
+
+
+async def _contact(client: PeerClient, peer: PeerSettings, checks: list[Check]) -> None:
+    offer = await look_around(client)
+    checks.append(Check("answers", True, f"{client.origin} answers and accepts our credential"))
+    if offer.descriptor is not None:
+        checks.append(Check("speaks", True, f"a node, for {offer.descriptor.identity}"))
+    else:
+        checks.append(Check("speaks", True, "TAXII 2.1, and is no node: withdrawals are not told"))
+    offered = ", ".join(repr(collection.title or collection.id) for collection in offer.collections)
+    checks.append(Check("collections", bool(offer.collections), f"offers us: {offered or 'nothing'}"))
+    checks += [Check("api root", None, f"{root} is closed to us") for root in offer.closed]
+    for pull in peer.pull:
+        try:
+            collection = choose(client.name, pull.collection, None, offer.collections)
+            if offer.descriptor is not None:
+                await fetch_changes(client, collection, "", 1)
+            checks.append(Check(pull.collection, True, f"found: {collection.id}"))
+        except Unreadable as why:
+            checks.append(Check(pull.collection, None, f"found, and its first entry cannot be read: {why}"))
+        except PeerFailed as why:
+            checks.append(Check(pull.collection, False, str(why)))
+
+
+def _encrypted(peer: PeerSettings) -> Check:
+    if peer.url.startswith("https:"):
+        return Check("encrypted", True, "https, and the certificate is checked")
+    return Check("encrypted", None, "http: everything, the credential too, can be read on the way")

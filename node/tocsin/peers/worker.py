@@ -1,0 +1,191 @@
+"""Worker: every collection of every peer when it is due, in the background of `serve`.
+
+Each peer has a task of its own, so one that hangs, lies or crashes us holds up nobody else; the collections of one
+peer are read one after the other, which keeps within the requests that it may expect of us. A lease keeps replicas
+from reading the same collection at once; it only saves work, the cursor keeps it right.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from tocsin.errors import NotFound, Refused, Unavailable
+from tocsin.peers.discover import Contact
+from tocsin.peers.pull import LEASE_SECONDS, PullReport, Terms, pull_once
+from tocsin.peers.retry import pause_after
+from tocsin.policy.configuration import Configuration
+from tocsin.settings import Home
+from tocsin.sharing.apply import in_force
+from tocsin.sharing.node import Node
+from tocsin.store import jobs, parties, peers
+from tocsin.store.transaction import Store, Transaction
+
+log = logging.getLogger(__name__)
+
+LONGEST_TICK = 5.0  # seconds: a peer that was added, resumed or left by another process is seen by then
+SHORTEST_TICK = 0.2
+CONTACT_SECONDS = 600.0  # how long a discovery is believed
+
+_Task = tuple[str, str]  # peer, wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is to be read, and when: microseconds of the database's clock."""
+
+    peer: str
+    wanted: str
+    at: int
+
+
+async def run(store: Store, home: Home, node: Node, stop: asyncio.Event, terms: Terms | None = None) -> None:
+    """Read from all peers until `stop` is set. Ends no sooner, whatever the peers do."""
+    worker = _Worker(store, home, node, terms or Terms())
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            pause = await worker.tick()
+            await asyncio.wait({stopping, *worker.running.values()}, timeout=pause, return_when="FIRST_COMPLETED")
+    finally:
+        stopping.cancel()
+        await worker.close()
+
+
+async def sync_all(
+    store: Store, home: Home, node: Node, peer: str | None = None, terms: Terms | None = None
+) -> list[PullReport]:
+    """Read everything that is configured, or one peer's, now and to its end, however it stands with being due.
+
+    Peers are read side by side. Raises NotFound for a peer that is not configured.
+    """
+    async with store.reading() as tx:
+        configured = (await in_force(tx)).settings.peers
+    if peer is not None and peer not in configured:
+        raise NotFound(f"no peer {peer!r} in the configuration in force")
+    names = [peer] if peer is not None else list(configured)
+    wanted = [(name, [pull.collection for pull in configured[name].pull]) for name in names]
+    reports = await asyncio.gather(
+        *(_sync_peer(store, home, node, name, collections, terms or Terms()) for name, collections in wanted)
+    )
+    return [report for of_peer in reports for report in of_peer]
+
+
+async def _sync_peer(
+    store: Store, home: Home, node: Node, peer: str, collections: Iterable[str], terms: Terms
+) -> list[PullReport]:
+    reports = []
+    for wanted in collections:
+        report = await pull_once(store, home, node, peer, wanted, terms=terms)
+        while report.state == "unfinished":
+            more = await pull_once(store, home, node, peer, wanted, terms=terms, contact=report.contact)
+            report = replace(more, tally=report.tally + more.tally)
+        reports.append(report)
+    return reports
+
+
+class _Worker:
+    def __init__(self, store: Store, home: Home, node: Node, terms: Terms) -> None:
+        self._store = store
+        self._home = home
+        self._node = node
+        self._terms = terms
+        self._holder = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self._contacts: dict[_Task, tuple[float, Contact]] = {}
+        self.running: dict[str, asyncio.Task[None]] = {}
+
+    async def tick(self) -> float:
+        """Look after what has ended, start what is due; the seconds until there is something to do again."""
+        await self._look_after_ended()
+        try:
+            async with self._store.reading() as tx:
+                now = await tx.now()
+                waiting = await due(tx, await in_force(tx))
+        except (Unavailable, Refused) as why:
+            log.warning("no pull now: %s", why)
+            return LONGEST_TICK
+        ready: dict[str, list[str]] = {}
+        for task in waiting:
+            if task.at <= now and task.peer not in self.running:
+                ready.setdefault(task.peer, []).append(task.wanted)
+        for peer, collections in ready.items():
+            self.running[peer] = asyncio.create_task(self._read(peer, collections), name=f"pull {peer}")
+        ahead = [(task.at - now) / 1_000_000 for task in waiting if task.at > now]
+        return min(max(min(ahead, default=LONGEST_TICK), SHORTEST_TICK), LONGEST_TICK)
+
+    async def close(self) -> None:
+        """End what runs: a page that is not committed is read again another time."""
+        for task in self.running.values():
+            task.cancel()
+        await asyncio.gather(*self.running.values(), return_exceptions=True)
+
+    async def _read(self, peer: str, collections: Iterable[str]) -> None:
+        elsewhere = False
+        for wanted in collections:
+            lease = (f"pull {peer} {wanted}", self._holder)
+            async with self._store.writing() as tx:
+                mine = await jobs.lease(tx, *lease, await tx.now(), LEASE_SECONDS)
+            if not mine:
+                elsewhere = True
+                continue
+            try:
+                await self._pull(peer, wanted, lease)
+            finally:
+                async with self._store.writing() as tx:
+                    await jobs.release_lease(tx, *lease)
+        if elsewhere:
+            await asyncio.sleep(LONGEST_TICK)  # before looking whether the other process is done
+
+    async def _pull(self, peer: str, wanted: str, lease: tuple[str, str]) -> None:
+        clock = asyncio.get_running_loop().time()
+        found, contact = self._contacts.pop((peer, wanted), (0.0, None))
+        if clock - found > CONTACT_SECONDS:
+            contact = None
+        terms = replace(self._terms, lease=lease)
+        report = await pull_once(self._store, self._home, self._node, peer, wanted, terms=terms, contact=contact)
+        if report.contact is not None:
+            self._contacts[peer, wanted] = (found if contact else clock, report.contact)
+        if report.tally.seen > report.tally.pages or report.error:
+            log.info("pulled: peer=%s collection=%s %s %s", peer, wanted, report.state, report.tally)
+
+    async def _look_after_ended(self) -> None:
+        """Note what nobody foresaw (a fault of ours) with that peer, so that it is seen and tried later."""
+        for peer, task in list(self.running.items()):
+            if not task.done():
+                continue
+            del self.running[peer]
+            if task.cancelled() or (error := task.exception()) is None:
+                continue
+            if isinstance(error, Unavailable | NotFound | Refused):
+                log.warning("reading from %s stopped: %s", peer, error)
+                continue
+            log.error("reading from %s failed for a reason of ours", peer, exc_info=error)
+            await self._put_off(peer)
+
+    async def _put_off(self, peer: str) -> None:
+        words = "a fault of this node, which its log describes; the peer may be in order"
+        try:
+            async with self._store.writing() as tx:
+                party = await parties.party_by_name(tx, peer)
+                now = await tx.now()
+                for pull in await peers.pulls(tx, party.id if party else ""):
+                    if pull.due <= now:
+                        pause = pause_after(pull.attempts + 1, self._terms.chance())
+                        await peers.failed(tx, pull.party_id, pull.wanted, words, now + round(pause * 1_000_000))
+        except Unavailable as why:
+            log.warning("cannot note a failure now: %s", why)
+
+
+async def due(tx: Transaction, configuration: Configuration) -> list[Due]:
+    """When each configured collection is to be read, the longest due first; nothing of suspended peers."""
+    people = {party.name: party for party in await parties.parties(tx)}
+    times = {(pull.party_id, pull.wanted): pull.due for pull in await peers.pulls(tx)}
+    waiting = [
+        Due(name, pull.collection, times.get((people[name].id, pull.collection), 0))
+        for name, settings in configuration.settings.peers.items()
+        if name in people and not people[name].suspended
+        for pull in settings.pull
+    ]
+    return sorted(waiting, key=lambda task: task.at)
