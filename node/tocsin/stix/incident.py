@@ -57,7 +57,7 @@ _LENGTHS: Final[Mapping[Fidelity, int]] = {
     "second": 19,
 }
 _MOMENT = re.compile(
-    r"^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.\d{1,30})?)?)?Z)?)?)?$", re.ASCII
+    r"^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.\d{1,30})?)?)?Z)?)?)?\Z", re.ASCII
 )
 
 
@@ -397,12 +397,22 @@ def findings_sentence(findings: Findings) -> str:
         parts.append(f"by {_listed(known_means)}")
     if where := _where(extension):
         parts.append("in " + ", ".join(where))
-    if occurred := findings.times.occurred:
-        ends = [end.value for end in (occurred.start, occurred.end) if end is not None]
-        parts += [f"occurred {' to '.join(dict.fromkeys(ends))}"] if ends else []
+    if when := _period(findings.times.occurred or Period()):
+        parts.append(f"occurred {when}")
     if findings.determination:
         parts.append(findings.determination.replace("-", " "))
     return "; ".join(parts) + "."
+
+
+def _period(period: Period) -> str:
+    match period:
+        case Period(None, Moment(end)):
+            return f"until {end}"
+        case Period(Moment(start), Moment(end)) if start != end:
+            return f"{start} to {end}"
+        case Period(Moment(start), _):
+            return start
+    return ""
 
 
 def read_effects(value: Mapping[str, Any]) -> Findings | None:

@@ -183,3 +183,8 @@ def extension_ids(value: Mapping[str, Any]) -> set[str]:
     if not isinstance(extensions, dict):
         return set()
     return {key for key in extensions if key.startswith("extension-definition--")}
+
+
+def named(value: Mapping[str, Any]) -> set[str]:
+    """Every object that one names: its references, markings, and the definitions of its extensions."""
+    return {target for _, target in references(value)} | extension_ids(value)

@@ -92,11 +92,20 @@ def _every_problem(kind: str, value: Mapping[str, Any]) -> Iterator[Problem]:
 def _schema_problems(schema: _Schema, instance: Any, place: Sequence[str | int]) -> Iterator[Problem]:
     for error in schema.iter_errors(instance):
         path = (*place, *error.instance_path)
-        if error.kind.name == "not" and path == ():
-            text = "uses a name that STIX 2.1 reserves: severity, action, username or phone_numbers"
-        else:
-            text = _short(error.message)
-        yield Problem(_path(path), text)
+        yield Problem(_path(path), _said(error, path))
+
+
+def _said(error: jsonschema_rs.ValidationError, path: tuple[str | int, ...]) -> str:
+    """The library's sentence, or a better one where that would only repeat the object."""
+    match error.kind.name:
+        case "not" if path == ():
+            return "uses a name that STIX 2.1 reserves: severity, action, username or phone_numbers"
+        case "anyOf" if error.instance is None or error.instance == []:
+            return "null and empty lists are not allowed; leave the property out"
+        case "anyOf" | "oneOf":
+            return "fits none of the forms that the schema allows here"
+        case _:
+            return _short(error.message)
 
 
 def _time_problems(kind: str, value: Mapping[str, Any]) -> Iterator[Problem]:
