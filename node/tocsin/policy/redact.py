@@ -24,7 +24,7 @@ from tocsin.resources import data_dir
 from tocsin.stix.canonical import content_hash, dump_json
 from tocsin.stix.effects import EXTENSION_ID, INCIDENT_CORE_ID
 from tocsin.stix.incident import generated_labels, generated_name, moment
-from tocsin.stix.objects import is_timestamp, version_key
+from tocsin.stix.objects import ID, is_timestamp, version_key
 from tocsin.stix.validate import problems
 
 Side = Literal["victim", "reporter", "attacker"]
@@ -134,8 +134,7 @@ def redacted(
         copy |= {"created_by_ref": creator, "created": created, "modified": modified}
         if value.get("revoked") is True:
             copy["revoked"] = True
-    markings = value.get("object_marking_refs")
-    if markings:
+    if markings := _list(value.get("object_marking_refs")):
         copy["object_marking_refs"] = list(markings)
     extensions = _extensions(copying, value, body.pop("extensions", {}))
     copy |= body
@@ -229,6 +228,9 @@ def _node(path: str, leaves: list[_Leaf], items: Mapping[str, frozenset[str]]) -
 def _check_copyable(value: Mapping[str, Any], shape: _Shape, hidden: frozenset[str], side: Side | None) -> None:
     if value.get("granular_markings"):
         raise CopyImpossible("it has granular markings, which are not understood")
+    for marking in _list(value.get("object_marking_refs")):
+        if not isinstance(marking, str) or not ID.match(marking):
+            raise CopyImpossible("one of its markings is no identifier, and a marking is never left out")
     if found := _withholding(value, shape, side) & hidden:
         raise CopyImpossible(f"{' and '.join(sorted(found))} is redacted, and nothing else would be left of it")
 
@@ -316,8 +318,8 @@ def _word(copying: _Copying, leaf: _Leaf, value: Any) -> str | None:
         case "code" if path in FORMS:
             return value if FORMS[path].match(value) else None
         case _:
-            # any text could stand here: only where a group names it, for the property or for the whole object
-            return value if leaf.groups or copying.shape.withheld else None
+            # any text could stand here: only a fact of an observable, or what a group can hide
+            return value if leaf.groups or copying.shape.observable else None
 
 
 def _sector(value: str, *, coarsely: bool) -> str | None:
@@ -355,12 +357,17 @@ def _moment(value: Any, grain: Literal["second", "day", "month"]) -> dict[str, s
 
 def _reference(copying: _Copying, leaf: _Leaf, value: Any) -> Any:
     if leaf.kind == "ref":
-        return copying.rewrite(value) if isinstance(value, str) else None
-    items = [item for item in _list(value) if isinstance(item, str)]
-    found = [there for item in items if (there := copying.rewrite(item)) is not None]
+        return _there(copying, value)
+    items = _list(value)
+    found = [there for item in items if (there := _there(copying, item)) is not None]
     if 0 < len(found) < len(items):
         copying.omitted.append(f"{_words(leaf.path)}: {len(items) - len(found)} of {len(items)}")
     return found
+
+
+def _there(copying: _Copying, target: Any) -> str | None:
+    """The id by which an object stands here. What is no identifier is text, whatever its property is called."""
+    return copying.rewrite(target) if isinstance(target, str) and ID.match(target) else None
 
 
 def _kept(copying: _Copying, value: Any) -> Any:
@@ -374,10 +381,9 @@ def _kept(copying: _Copying, value: Any) -> Any:
 def _rewritten(copying: _Copying, name: str, value: Any) -> Any:
     match value:
         case str() if name.endswith("_ref"):
-            return copying.rewrite(value)
+            return _there(copying, value)
         case list() if name.endswith("_refs"):
-            found = [copying.rewrite(item) for item in value if isinstance(item, str)]
-            return [there for there in found if there is not None] or None
+            return [there for item in value if (there := _there(copying, item)) is not None] or None
         case dict():
             inner = {key: _rewritten(copying, key, member) for key, member in value.items()}
             return {key: member for key, member in inner.items() if member is not None or value[key] is None}
