@@ -142,7 +142,12 @@ def spoken(micros: int) -> str:
 # --- a test --------------------------------------------------------------------------------------------------
 
 
-async def test_peer(home: Home, settings: Settings, name: str, bounds: Bounds | None = None) -> list[Check]:
+async def test_peer(  # it tests a peer, and is none of pytest's
+    home: Home,
+    settings: Settings,
+    name: str,
+    bounds: Bounds | None = None,  # noqa: PT028  (see above)
+) -> list[Check]:
     """Contact a peer as a pull would, and say step by step what works. Stores nothing; ends at the first step that
     leaves nothing to try. Raises NotFound for a peer that is not in the settings.
     """
