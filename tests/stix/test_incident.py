@@ -227,6 +227,16 @@ def test_an_object_without_the_extension_has_no_findings(value):
     assert read_effects(value) is None
 
 
+@pytest.mark.parametrize(
+    ("spelling", "confidence"), [("90", 90), ("90.0", 90), ("9e1", 90), ("90.5", 0), ("true", 0), ('"90"', 0)]
+)
+def test_a_whole_number_is_read_however_it_is_spelt(spelling, confidence):
+    ours = b'{"effects":[{"effect":"data-attack","confidence":%s}]}' % spelling.encode()
+    found = read_effects({"type": "incident", "extensions": {EXTENSION_ID: read_json(ours)}})
+    assert found is not None
+    assert found.effects[0].confidence == confidence
+
+
 def test_reading_tolerates_whatever_stands_there():
     odd = {
         "effects": [7, {"effect": "ransomware"}, {"effect": "data-attack", "confidence": "high", "basis": None}],

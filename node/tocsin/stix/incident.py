@@ -595,7 +595,9 @@ def _flag(value: object) -> bool | None:
 
 
 def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """A whole number, however it was spelt: `90.0` is read as a Decimal and is 90."""
+    number = _number(value)
+    return int(number) if number is not None and number == int(number) else None
 
 
 def _number(value: object) -> Number | None:
