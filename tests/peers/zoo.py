@@ -1,0 +1,114 @@
+"""Zoo: a raw HTTP server that misbehaves as a test tells it to, and counts who comes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+TAXII = "application/taxii+json;version=2.1"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: path, query, headers in lower case."""
+
+    path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]
+
+
+Behaviour = Callable[[Asked, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Animal:
+    """One server. `answers` maps a path to the bytes of an answer, or to a behaviour; anything else is 404."""
+
+    port: int = 0
+    answers: dict[str, bytes | Behaviour] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    connections: int = 0
+    serving: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.origin}/taxii2/"
+
+    def paths(self) -> list[str]:
+        return [asked.path for asked in self.asked]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.serving.add(asyncio.current_task())
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            target = urlsplit(head[0].split(" ")[1])
+            headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+            asked = Asked(target.path, parse_qs(target.query), headers)
+            self.asked.append(asked)
+            answer = self.answers.get(target.path, http(404, {}))
+            if isinstance(answer, bytes):
+                writer.write(answer)
+            else:
+                await answer(asked, writer)
+            await writer.drain()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def http(
+    status: int,
+    body: bytes | Mapping[str, Any],
+    media_type: str = TAXII,
+    length: int | None = None,
+    **headers: str,
+) -> bytes:
+    """An answer as bytes; names of headers are written with `_` for `-`."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} X", f"Content-Type: {media_type}", "Connection: close"]
+    lines.append(f"Content-Length: {len(raw) if length is None else length}")
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + raw
+
+
+@asynccontextmanager
+async def animal(**answers: Any) -> AsyncIterator[Animal]:
+    found = Animal()
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    found.port = server.sockets[0].getsockname()[1]
+    try:
+        yield found
+    finally:
+        server.close()
+        for task in found.serving:
+            task.cancel()
+        await asyncio.gather(*found.serving)
+        await server.wait_closed()
+
+
+COLLECTION = "aaaaaaaa-0000-4000-8000-000000000001"
+FOLDER = f"/root/collections/{COLLECTION}/"
+
+
+def an_offer(title: str = "regional", id_: str = COLLECTION, **more: Any) -> dict[str, bytes]:
+    """Discovery, API root and one collection, as a decent server shows them."""
+    collection = {"id": id_, "title": title, "can_read": True, "can_write": False, **more}
+    return {
+        "/taxii2/": http(200, {"title": "zoo", "default": "/root/", "api_roots": ["/root/"]}),
+        "/root/": http(200, {"title": "root", "versions": [TAXII], "max_content_length": 1000}),
+        "/root/collections/": http(200, {"collections": [collection]}),
+    }
+
+
+def a_node(identity: str, **more: Any) -> dict[str, bytes]:
+    """The descriptor of a node, with its collection."""
+    said = {"tocsin": 1, "name": "zoo", "taxii": "/taxii2/", "changes": True, "identity": {"id": identity}}
+    return an_offer() | {"/.well-known/tocsin.json": http(200, said | more, "application/json")}
