@@ -51,7 +51,7 @@ collections:
 """
 POLICY = """
 rules:
-  - {id: everything, match: {origin: any}, then: allow, reason: a test shares everything}
+  - {id: posted, match: {type: [indicator, malware, domain-name]}, then: allow, reason: writers may share these}
   - {id: no-malware, match: {type: malware}, then: deny, reason: malware stays out}
 """
 
@@ -116,10 +116,11 @@ class ServedNode:
                         version_key=stored.version_key,
                         form="whole",
                         hops=0,
-                        rules=("everything",),
+                        rules=("posted",),
                     )
                 )
-            return list(await releases.append(tx, collection_id, entries, self.configuration.sha256, now))
+            written = await releases.append(tx, collection_id, entries, self.configuration.sha256, now)
+            return [line.position for line in written]
 
 
 def indicator(number: int, modified: str = "2025-03-01T00:00:00.000Z", **more) -> dict:

@@ -58,10 +58,10 @@ def test_what_is_no_credential_is_refused(headers):
         read_credential(headers)
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Token", "TOKEN"])
-async def test_a_token_opens_the_door_whatever_the_case_of_its_scheme(node, scheme):
-    answer = await node.get("", by=None, headers={"Authorization": f"{scheme} {node.tokens['rita']}"})
-    assert answer.status_code == 200
+async def test_a_token_opens_the_door_whatever_the_case_of_its_scheme(node):
+    for scheme in ("Bearer", "bearer", "Token", "TOKEN"):
+        answer = await node.get("", by=None, headers={"Authorization": f"{scheme} {node.tokens['rita']}"})
+        assert answer.status_code == 200, scheme
 
 
 async def test_basic_takes_the_token_as_password_of_its_own_party_only(node):

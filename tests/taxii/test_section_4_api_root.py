@@ -43,6 +43,6 @@ async def test_a_status_is_nobody_elses_business(node):
     assert (theirs.status_code, theirs.content) == (404, none.content)
 
 
-@pytest.mark.parametrize("id_", ["x", "regional", "00000000-0000-0000-0000-000000000000", "%00"])
-async def test_what_is_no_status_id_is_404(node, id_):
-    assert (await node.get(f"/exchange/status/{id_}/", by="walt")).status_code == 404
+async def test_what_is_no_status_id_is_404(node):
+    for id_ in ("x", "regional", "00000000-0000-0000-0000-000000000000", "%00"):
+        assert (await node.get(f"/exchange/status/{id_}/", by="walt")).status_code == 404, id_

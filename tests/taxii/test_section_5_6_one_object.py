@@ -1,6 +1,5 @@
 """TAXII 2.1 §5.6 Get an object, §5.8 Get object versions."""
 
-import pytest
 from taxii_node import SECOND, domain, indicator
 
 OLD, NEW = "2025-03-01T00:00:00.000Z", "2025-03-02T00:00:00.000Z"
@@ -20,18 +19,12 @@ async def test_an_unknown_object_is_404_and_one_of_another_collection_too(node):
         assert (await node.get(path)).status_code == 404
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "match[version]=2030-01-01T00:00:00Z",
-        "match[spec_version]=2.0",
-        "added_after=2030-01-01T00:00:00Z",
-    ],
-)
-async def test_an_object_that_the_filter_leaves_out_is_an_empty_envelope(node, query):
+async def test_an_object_that_the_filter_leaves_out_is_an_empty_envelope(node):
     await node.fill([indicator(1)])
-    answer = await node.get(f"objects/{ID}/?{query}")
-    assert (answer.status_code, answer.content) == (200, b"{}")
+    later = "2030-01-01T00:00:00Z"
+    for query in (f"match[version]={later}", "match[spec_version]=2.0", f"added_after={later}"):
+        answer = await node.get(f"objects/{ID}/?{query}")
+        assert (answer.status_code, answer.content) == (200, b"{}"), query
 
 
 async def test_filters_that_this_endpoint_does_not_have_are_ignored(node):

@@ -18,7 +18,8 @@ from tocsin.sharing.withdraw import delete_posted
 from tocsin.stix.canonical import Limits, split_envelope
 from tocsin.stix.objects import ID, from_micros
 from tocsin.store import releases
-from tocsin.store.releases import ReleasePage
+from tocsin.store.objects import HeldVersion
+from tocsin.store.releases import Filter, ReleasePage
 from tocsin.taxii import resources
 from tocsin.taxii.endpoint import (
     Exchange,
@@ -36,6 +37,7 @@ from tocsin.taxii.query import ALL, MATCH_OBJECT, MATCH_OBJECTS, MATCH_VERSIONS,
 # A body nested deeper than this is no envelope. What lies between this and the limit of one object is that
 # object's fault alone, so its neighbours still get in.
 _BODY_DEPTH = 200
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _KEY = re.compile(rb'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 
 
@@ -116,7 +118,7 @@ async def delete_object(exchange: Exchange, request: Request) -> Response:
             collection.key,
             object_id,
             visit.caller.party,
-            partial(chosen, query.what.versions),
+            partial(_meant, query.what),
             now=await visit.tx.now(),
         )
     return Response(b"", 200, media_type=TAXII_TYPE)
@@ -130,32 +132,53 @@ def split_body(raw: bytes, limits: Limits) -> list[bytes]:
     """
     try:
         raw.decode("utf-8")
-        members = split_envelope(raw, replace(limits, depth=_BODY_DEPTH))
     except UnicodeDecodeError as why:
         raise BadInput(f"The body is not UTF-8 (byte {why.start}).") from why
+    # Half a surrogate pair is one object's fault, but to the parser the end of everything: it splits a copy of the
+    # same length without any, and what it found is cut from the bytes that came.
+    plain = _SURROGATE.sub(rb"\\u0020", raw)
+    try:
+        members = split_envelope(plain, replace(limits, depth=_BODY_DEPTH))
     except TooLarge as why:  # §4.2.1: a body below max_content_length is never 413
         raise Unprocessable(why.problems) from why
     except BadInput as why:
         if isinstance(why.__cause__, msgspec.ValidationError):
             raise Unprocessable(why.problems) from why
         raise
-    if repeated := _repeated_key(raw):
-        raise BadInput(f"envelope: the key {repeated!r} is given twice")
-    return members
+    position = _places(plain).get("objects", 0)
+    found = []
+    for member in members:
+        start = plain.index(member, position)
+        position = start + len(member)
+        found.append(raw[start:position])
+    return found
 
 
-def _repeated_key(raw: bytes) -> str | None:
-    """The first key that an envelope gives twice: of two lists of objects one would be lost without a word."""
+def _places(raw: bytes) -> dict[str, int]:
+    """Where the value of each key of an envelope begins.
+
+    Raises BadInput for a key given twice: of two lists of objects one would be lost without a word.
+    """
     members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    position, seen = raw.index(b"{") + 1, set()
+    places: dict[str, int] = {}
+    position = raw.index(b"{") + 1
     while found := _KEY.match(raw, position):
         key = msgspec.json.decode(found[1], type=str)
         value = bytes(members[key])
-        if key in seen or not raw.startswith(value, found.end()):
-            return key
-        seen.add(key)
+        if key in places or not raw.startswith(value, found.end()):
+            raise BadInput(f"envelope: the key {key[:60]!r} is given twice")
+        places[key] = found.end()
         position = found.end() + len(value)
-    return None
+    return places
+
+
+def _meant(what: Filter, versions: list[HeldVersion]) -> list[HeldVersion]:
+    if what.spec_versions is not None:
+        versions = [version for version in versions if version.spec_version in what.spec_versions]
+    found = chosen(what.versions, versions)
+    if not found:
+        raise NotFound("no such version")
+    return found
 
 
 async def _page_of_object(
