@@ -15,11 +15,10 @@ from typing import Literal
 
 from tocsin.errors import BadInput
 from tocsin.policy.configuration import Configuration
-from tocsin.sharing.judging import named
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.publish import Outcome, release
 from tocsin.stix.canonical import peek
-from tocsin.stix.objects import ObjectVersion, read_object
+from tocsin.stix.objects import ObjectVersion, named, read_object
 from tocsin.stix.validate import problems
 from tocsin.store import audit, objects, releases
 from tocsin.store.objects import HeldVersion

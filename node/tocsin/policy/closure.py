@@ -6,9 +6,12 @@ never here makes no difference.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
+
+from tocsin.policy.redact import CopyImpossible
 
 
 class State(IntEnum):
@@ -75,3 +78,58 @@ def settle(candidates: Iterable[Candidate], standing: Mapping[str, State]) -> Se
         if state is State.OUT and judged[id_].best is not State.OUT
     }
     return Settled(states, waits_for)
+
+
+# STIX 2.1: the references without which an object of the type says nothing.
+_REQUIRED: Mapping[str, frozenset[str]] = {
+    "relationship": frozenset({"source_ref", "target_ref"}),
+    "sighting": frozenset({"sighting_of_ref"}),
+    "language-content": frozenset({"object_ref"}),
+    **dict.fromkeys(("note", "opinion", "report", "grouping", "observed-data"), frozenset({"object_refs"})),
+}
+
+
+def closed_copy(
+    value: Mapping[str, Any], *, id: str, creator: str, rewrite: Callable[[str], str | None]
+) -> tuple[dict[str, Any], list[str]]:
+    """Our own object as it enters a collection where something it names does not stand: a copy without that.
+
+    Everything else is as in the original, for policy allows it whole; the dates are left to publication, and
+    the digits of the original's id in a generated name give way to the copy's. Returns the copy and what it
+    leaves out. Raises CopyImpossible when a reference is missing that the type cannot do without.
+    """
+    omitted: list[str] = []
+    copy = {key: _rewritten(key, member, rewrite, omitted) for key, member in value.items()}
+    copy = {key: member for key, member in copy.items() if member is not None}
+    for name in sorted(_REQUIRED.get(str(value["type"]), frozenset()) - set(copy)):
+        raise CopyImpossible(f"{name} names what does not stand here")
+    copy["id"] = id
+    if "created_by_ref" in value:
+        copy["created_by_ref"] = creator
+    if isinstance(copy.get("name"), str):
+        copy["name"] = copy["name"].replace(_digits(str(value["id"])), _digits(id))
+    return copy, omitted
+
+
+def _digits(id_: str) -> str:
+    return id_.partition("--")[2][:8]
+
+
+def _rewritten(key: str, member: Any, rewrite: Callable[[str], str | None], omitted: list[str]) -> Any:
+    """The member with its references as they stand here; None for a reference, or a list of them, that is gone."""
+    if key.endswith("_ref") and isinstance(member, str):
+        found = rewrite(member)
+        if found is None:
+            omitted.append(key)
+        return found
+    if key.endswith("_refs") and isinstance(member, list):
+        kept = [found for item in member if isinstance(item, str) and (found := rewrite(item)) is not None]
+        if len(kept) < len(member):
+            omitted.append(f"{key}: {len(member) - len(kept)} of {len(member)}")
+        return kept or None
+    if isinstance(member, dict):
+        inner = {k: _rewritten(k, v, rewrite, omitted) for k, v in member.items()}
+        return {k: v for k, v in inner.items() if v is not None}
+    if isinstance(member, list):
+        return [_rewritten("", item, rewrite, omitted) for item in member]
+    return member

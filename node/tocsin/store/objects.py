@@ -184,6 +184,7 @@ def _row(version: ObjectVersion, received: int) -> dict[str, Any]:
         "sha256": version.sha256,
         "raw": version.raw,
         "versioned": version.version is not None,
+        "creator": version.creator,
         "spec_version": _spec_version(version),
         "received": received,
     }
@@ -288,14 +289,20 @@ _BETTER = (_AUTHENTIC.desc(), object_version.c.sha256)
 
 
 async def newest(tx: Transaction, ids: Iterable[str]) -> dict[str, HeldVersion]:
-    """The newest version in force of each object that is held: the greatest version, then `_BETTER`."""
+    """The newest version in force of each object that is held.
+
+    Where its creator's own node speaks, nobody else's versions count (DESIGN 2.7): the greatest of the authentic
+    versions, else the greatest of all; then `_BETTER`.
+    """
     t = object_version.c
     found: dict[str, HeldVersion] = {}
     for batch in in_batches(dict.fromkeys(ids)):
         ranked = (
             select(
                 t.seq,
-                func.row_number().over(partition_by=t.id, order_by=(t.version_key.desc(), *_BETTER)).label("rank"),
+                func.row_number()
+                .over(partition_by=t.id, order_by=(_AUTHENTIC.desc(), t.version_key.desc(), t.sha256))
+                .label("rank"),
             )
             .where(t.id.in_(batch), _offered(t.seq))
             .subquery()
@@ -306,7 +313,7 @@ async def newest(tx: Transaction, ids: Iterable[str]) -> dict[str, HeldVersion]:
 
 
 async def held(tx: Transaction, ids: Iterable[str]) -> dict[str, list[HeldVersion]]:
-    """The versions of each object that are held, oldest first: one content for each version, by `_BETTER`."""
+    """The versions of each object that are in force, oldest first: one content for each version, by `_BETTER`."""
     t = object_version.c
     found: dict[str, list[HeldVersion]] = {}
     for batch in in_batches(dict.fromkeys(ids)):
@@ -326,7 +333,12 @@ async def held(tx: Transaction, ids: Iterable[str]) -> dict[str, list[HeldVersio
         )
         for version in await _versions(tx, wanted):
             found.setdefault(version.id, []).append(version)
-    return found
+    return {id_: _authentic_alone(versions) for id_, versions in found.items()}
+
+
+def _authentic_alone(versions: list[HeldVersion]) -> list[HeldVersion]:
+    """Where the creator's own node speaks, what others assert under the same id does not count."""
+    return [version for version in versions if version.authentic] or versions
 
 
 async def versions(tx: Transaction, id_: str) -> list[HeldVersion]:

@@ -212,12 +212,12 @@ async def belonging_to(tx: Transaction, incident_ids: Iterable[str]) -> list[Bel
     return found
 
 
-async def incidents_of(tx: Transaction, object_ids: Iterable[str]) -> dict[str, list[str]]:
-    """The incidents that each object belongs to, for those that belong to any."""
-    found: dict[str, list[str]] = defaultdict(list)
+async def belongings_of(tx: Transaction, object_ids: Iterable[str]) -> dict[str, list[Belonging]]:
+    """The incidents that each object belongs to, and its role there, for those that belong to any."""
+    found: dict[str, list[Belonging]] = defaultdict(list)
     for batch in in_batches(dict.fromkeys(object_ids)):
         wanted = select(belonging).where(belonging.c.object_id.in_(batch))
         rows = await tx.connection.execute(wanted.order_by(belonging.c.object_id, belonging.c.incident_id))
         for row in rows:
-            found[row.object_id].append(row.incident_id)
+            found[row.object_id].append(Belonging(row.object_id, row.incident_id, row.role))
     return dict(found)

@@ -9,14 +9,20 @@ import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     JSON,
+    BindParameter,
     ColumnElement,
+    Integer,
     Row,
     Select,
     and_,
+    bindparam,
     case,
     cast,
     delete,
@@ -363,6 +369,21 @@ async def named_by_standing(
     return found
 
 
+async def creators_standing(
+    tx: Transaction, collection_id: str, ids: Iterable[str], *, without: Collection[str] = ()
+) -> set[str]:
+    """Those of `ids` that created something standing in the collection, objects `without` not counted."""
+    found: set[str] = set()
+    r, v = release.c, object_version.c
+    for batch in in_batches(dict.fromkeys(ids)):
+        stands = exists().where(r.collection_id == collection_id, r.version_seq == v.seq, r.current)
+        wanted = select(v.creator).where(v.creator.in_(batch), stands).distinct()
+        if without:
+            wanted = wanted.where(v.id.not_in(_listed(tx, without)))
+        found.update((await tx.connection.execute(wanted)).scalars())
+    return found
+
+
 def _listed(tx: Transaction, values: Iterable[str]) -> Select[tuple[str]]:
     """Values as a table, however many: one parameter, where a list in the statement would be cut into batches."""
     text = literal(json.dumps(sorted(values)))
@@ -444,13 +465,15 @@ async def page(
     versions by position misses none. A version that becomes the first again, because an older one was withdrawn,
     keeps its position.
     """
-    rows, more = await _read(tx, _entries(collection_id, what, limit), limit, max_bytes=max_bytes)
+    shape, values = _ask_for(what)
+    rows, more = await _read(tx, shape, "content", {**values, "collection": collection_id}, limit, max_bytes)
     return ReleasePage([PageRow._make(row) for row in rows], more)
 
 
 async def manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
     """The same as `page`, without the content."""
-    rows, more = await _read(tx, _entries(collection_id, what, limit), limit, content=False)
+    shape, values = _ask_for(what)
+    rows, more = await _read(tx, shape, "listing", {**values, "collection": collection_id}, limit, None)
     return ReleasePage([PageRow._make(row) for row in rows], more)
 
 
@@ -468,16 +491,120 @@ async def changes(
     A put that no longer stands is left out: it was put again, or its withdrawal follows. Withdrawals at or before
     `granted_at`, the position at which the reader's grant began, are left out: he was never shown what they name.
     """
-    r = release.c
-    gone = and_(r.op.in_(["withdraw", "prune"]), r.position > granted_at)
-    wanted = (
-        select(*_COLUMNS)
-        .where(r.collection_id == collection_id, r.position > after, or_(r.current, gone))
-        .order_by(r.position)
-        .limit(limit + 1)
-    )
-    rows, more = await _read(tx, wanted, limit, max_bytes=max_bytes)
+    values = {"collection": collection_id, "after": after, "granted_at": granted_at}
+    rows, more = await _read(tx, None, "content", values, limit, max_bytes)
     return ChangePage([ChangeRow._make(row) for row in rows], more)
+
+
+# --- the questions behind a page ------------------------------------------------------------------------------
+# A statement is built once for each shape of question: building one takes longer than SQLite takes to answer it.
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a filter asks about, without the values. `types`: how many there are; None: not asked about."""
+
+    after: bool
+    ids: bool
+    types: int | None
+    versions: frozenset[str]  # of last, first, all, keys
+    spec_versions: bool
+
+    @property
+    def type_by_type(self) -> bool:
+        """Whether each type is read by its own index, so that a rare one costs no walk over all the others."""
+        return self.types is not None and 1 < self.types <= _MOST_TYPES and not self.ids
+
+
+_Part = Literal["content", "listing", "sizes", "total"]
+_MOST_TYPES = 16  # with more, the walk misses few
+_WORDS = frozenset({"last", "first", "all"})
+
+
+def _ask_for(what: Filter) -> tuple[_Shape, dict[str, Any]]:
+    """The shape of a filter, and the values that fill it."""
+    words = _WORDS & set(what.versions)
+    keys = sorted(set(what.versions) - words)
+    types = None if what.types is None else sorted(what.types)
+    shape = _Shape(
+        after=what.after is not None,
+        ids=what.ids is not None,
+        types=None if types is None else len(types),
+        versions=frozenset({"all"} if "all" in words else {*words, "keys"} if keys or not words else words),
+        spec_versions=what.spec_versions is not None,
+    )
+    values: dict[str, Any] = {
+        "after": what.after,
+        "ids": None if what.ids is None else sorted(what.ids),
+        "keys": keys if "keys" in shape.versions else None,
+        "spec_versions": None if what.spec_versions is None else sorted(what.spec_versions),
+    }
+    if shape.type_by_type:
+        values |= {f"type_{number}": kind for number, kind in enumerate(types or ())}
+    else:
+        values["types"] = types
+    return shape, {name: value for name, value in values.items() if value is not None}
+
+
+async def _read(
+    tx: Transaction,
+    shape: _Shape | None,
+    part: _Part,
+    values: Mapping[str, Any],
+    limit: int,
+    max_bytes: int | None,
+) -> tuple[Sequence[Any], bool]:
+    """The rows of a page, and whether more follow. No shape: the changes feed."""
+    count = limit + 1  # one more tells whether more follow
+    if max_bytes is not None:
+        # adding up is cheap, so it comes first; nearly always everything fits
+        total = await tx.connection.execute(_statement(shape, "total"), {**values, "count": count})
+        size = total.scalar_one()
+        if size is None:
+            return [], False
+        if size > max_bytes:
+            found = await tx.connection.execute(_statement(shape, "sizes"), {**values, "count": count})
+            sizes = list(found.scalars())
+            count = min(limit, max(1, sum(so_far <= max_bytes for so_far in accumulate(sizes))))
+            rows = await tx.connection.execute(_statement(shape, part), {**values, "count": count})
+            return _in_order(rows), len(sizes) > count
+    rows = await tx.connection.execute(_statement(shape, part), {**values, "count": count})
+    together = _in_order(rows)
+    return together[:limit], len(together) > limit
+
+
+def _in_order(rows: Iterable[Any]) -> list[Any]:
+    """By position, as the entries came: SQLite would carry the content through a sort."""
+    return sorted(rows, key=itemgetter(0))
+
+
+@lru_cache(maxsize=512)
+def _statement(shape: _Shape | None, part: _Part) -> Select[Any]:
+    """One question: what a page shows of its entries, or how many bytes they have, each or together."""
+    e = (_changed() if shape is None else _entries(shape)).subquery("entry").c
+    match part:
+        case "total":
+            return select(func.sum(e.size))
+        case "sizes":
+            return select(e.size).order_by(e.position)
+        case "content":
+            raw: ColumnElement[Any] = case((e.current, object_version.c.raw), else_=null())
+        case "listing":
+            raw = literal(b"")
+    v = object_version.c
+    return select(
+        e.position,
+        e.op,
+        e.object_id,
+        e.type,
+        v.version,
+        e.version_key,
+        v.spec_version,
+        v.sha256,
+        e.form,
+        e.hops,
+        raw.label("raw"),
+    ).join(object_version, v.seq == e.version_seq)
 
 
 _COLUMNS = (
@@ -492,42 +619,56 @@ _COLUMNS = (
     release.c.size,
     release.c.current,
 )
+_COUNT: BindParameter[int] = bindparam("count", type_=Integer)
 
 
-def _entries(collection_id: str, what: Filter, limit: int) -> Select[Any]:
-    """The entries that pass the filter, one more than the limit, each way by an index that has them in order."""
+def _changed() -> Select[Any]:
+    """Everything after a position that stands, or that went since the reader was let in."""
     r = release.c
-    wanted = select(*_COLUMNS).where(r.collection_id == collection_id, _of_versions(what.versions))
-    if what.spec_versions is not None:
-        wanted = wanted.join(object_version, object_version.c.seq == r.version_seq).where(
-            object_version.c.spec_version.in_(sorted(what.spec_versions))
-        )
+    gone = and_(r.op.in_(["withdraw", "prune"]), r.position > bindparam("granted_at"))
+    return (
+        select(*_COLUMNS)
+        .where(r.collection_id == bindparam("collection"), r.position > bindparam("after"), or_(r.current, gone))
+        .order_by(r.position)
+        .limit(_COUNT)
+    )
+
+
+def _entries(shape: _Shape) -> Select[Any]:
+    """The first entries that pass the filter, by an index that has them in order."""
+    r = release.c
+    wanted = select(*_COLUMNS).where(r.collection_id == bindparam("collection"), _of_versions(shape.versions))
     # few objects are found by id and then sorted; the sum keeps SQLite from walking the log for the order's sake
-    position: ColumnElement[int] = r.position if what.ids is None else r.position + 0
-    if what.after is not None:
-        wanted = wanted.where(position > what.after)
-    if what.ids is not None:
-        wanted = wanted.where(r.object_id.in_(sorted(what.ids)), r.current)
-    if what.types is None:
-        return wanted.order_by(position).limit(limit + 1)
-    if what.ids is not None:
-        return wanted.where(r.type.in_(sorted(what.types))).order_by(position).limit(limit + 1)
-    # each type by its own index, so that a rare one does not cost a walk over all the others
-    each = [
-        select(wanted.where(r.type == kind).order_by(position).limit(limit + 1).subquery())
-        for kind in sorted(what.types)
-    ]
-    together = union_all(*each).subquery()
-    return select(together).order_by(together.c.position).limit(limit + 1)
+    position: ColumnElement[int] = r.position + 0 if shape.ids else r.position
+    if shape.after:
+        wanted = wanted.where(position > bindparam("after"))
+    if shape.ids:
+        wanted = wanted.where(r.object_id.in_(bindparam("ids", expanding=True)), r.current)
+    if shape.spec_versions:
+        wanted = wanted.join(object_version, object_version.c.seq == r.version_seq).where(
+            object_version.c.spec_version.in_(bindparam("spec_versions", expanding=True))
+        )
+    if shape.type_by_type:
+        each = [
+            select(wanted.where(r.type == bindparam(f"type_{n}")).order_by(position).limit(_COUNT).subquery())
+            for n in range(shape.types or 0)
+        ]
+        together = union_all(*each).subquery()
+        return select(together).order_by(together.c.position).limit(_COUNT)
+    if shape.types is not None:
+        wanted = wanted.where(r.type.in_(bindparam("types", expanding=True)))
+    return wanted.order_by(position).limit(_COUNT)
 
 
-def _of_versions(versions: Collection[str]) -> ColumnElement[bool]:
+def _of_versions(versions: frozenset[str]) -> ColumnElement[bool]:
     r, older = release.c, release.alias("older")
     if "all" in versions:
         return r.current
-    if set(versions) == {"last"}:
+    if versions == {"last"}:
         return r.last
-    chosen: list[ColumnElement[bool]] = [r.version_key.in_(sorted(set(versions) - {"last", "first"}))]
+    chosen: list[ColumnElement[bool]] = []
+    if "keys" in versions:
+        chosen.append(r.version_key.in_(bindparam("keys", expanding=True)))
     if "last" in versions:
         chosen.append(r.last)
     if "first" in versions:
@@ -540,39 +681,6 @@ def _of_versions(versions: Collection[str]) -> ColumnElement[bool]:
             )
         )
     return and_(r.current, or_(*chosen))
-
-
-async def _read(
-    tx: Transaction, entries: Select[Any], limit: int, *, max_bytes: int | None = None, content: bool = True
-) -> tuple[list[tuple[Any, ...]], bool]:
-    """The rows of a page, and whether more follow, from entries cut one beyond the limit."""
-    e, v = entries.subquery("entry"), object_version.c
-    if max_bytes is not None:
-        sums = select(
-            e, func.sum(e.c.size).over(order_by=e.c.position).label("total"), func.count().over().label("found")
-        )
-        e = sums.subquery("summed")
-    raw = case((e.c.current, v.raw), else_=null()) if content else literal(b"")
-    wanted = select(
-        e.c.position,
-        e.c.op,
-        e.c.object_id,
-        e.c.type,
-        v.version,
-        e.c.version_key,
-        v.spec_version,
-        v.sha256,
-        e.c.form,
-        e.c.hops,
-        raw.label("raw"),
-        (e.c.found if max_bytes is not None else null()).label("found"),
-    ).join(object_version, v.seq == e.c.version_seq)
-    if max_bytes is not None:
-        wanted = wanted.where(or_(e.c.total <= max_bytes, e.c.total == e.c.size))
-    found = sorted((await tx.connection.execute(wanted)).all(), key=lambda row: row[0])
-    following = len(found) if max_bytes is None or not found else int(found[0].found)
-    rows = [tuple(row[:-1]) for row in found[:limit]]
-    return rows, following > len(rows)
 
 
 # --- copies --------------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ object_version = Table(
     Column("raw", LargeBinary),
     Column("versioned", Boolean, nullable=False),  # false for an object with neither `modified` nor `created`
     Column("spec_version", Bytewise, nullable=False),  # of STIX: 2.0 | 2.1
+    Column("creator", Bytewise, index=True),  # its `created_by_ref`
     Column("received", BigInteger, nullable=False),
     UniqueConstraint("id", "version_key", "sha256"),
     # one version per hash, whenever it arrives again: its version key is the time of its first receipt

@@ -79,10 +79,12 @@ def upgrade() -> None:
         sa.Column("raw", sa.LargeBinary(), nullable=True),
         sa.Column("versioned", sa.Boolean(), nullable=False),
         sa.Column("spec_version", Bytewise, nullable=False),
+        sa.Column("creator", Bytewise, nullable=True),
         sa.Column("received", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_object_version")),
         sa.UniqueConstraint("id", "version_key", "sha256", name=op.f("uq_object_version_id_version_key_sha256")),
     )
+    op.create_index(op.f("ix_object_version_creator"), "object_version", ["creator"], unique=False)
     op.create_index("ix_object_version_type_seq", "object_version", ["type", "seq"], unique=False)
     op.create_index(
         "uq_object_version_unversioned",

@@ -1,0 +1,69 @@
+"""Explain: what each collection makes of one object: decision, rule, reason, readers, what a copy leaves out."""
+
+from dataclasses import dataclass
+
+from tocsin.policy.closure import State
+from tocsin.policy.configuration import Configuration
+from tocsin.policy.decision import Reason
+from tocsin.sharing.judging import Verdict, judge
+from tocsin.sharing.node import Node
+from tocsin.sharing.subjects import Court
+from tocsin.store import releases
+from tocsin.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How one object stands in one collection, and how it would if it were judged now.
+
+    `would`: whole, redacted, withheld, waiting, held or stuck. `stands`: whole, redacted, or None.
+    """
+
+    collection: str
+    would: str
+    stands: str | None
+    stands_as: str | None
+    reasons: tuple[Reason, ...]
+    readers: tuple[str, ...]
+    omitted: tuple[str, ...]
+
+
+async def explain(
+    tx: Transaction, configuration: Configuration, node: Node, object_id: str, *, key: str | None = None
+) -> list[Explanation]:
+    """The explanation for each collection, or for the one named `key`, in the order of the configuration."""
+    rows = {row.key: row.id for row in await releases.collections(tx)}
+    found = []
+    for name in configuration.settings.collections:
+        if name in rows and (key is None or name == key):
+            court = Court(configuration, node, name, rows[name])
+            verdicts = await judge(tx, court, [object_id])
+            found += [_explanation(court, verdict) for verdict in verdicts if verdict.id == object_id]
+    return found
+
+
+_STANDS = {State.WHOLE: "whole", State.COPY: "redacted", State.OUT: None}
+
+
+def _explanation(court: Court, verdict: Verdict) -> Explanation:
+    copy = verdict.copy
+    stands_as = None
+    if verdict.stands is State.WHOLE:
+        stands_as = verdict.id
+    elif verdict.stands is State.COPY and verdict.link:
+        stands_as = verdict.link.copy_id
+    return Explanation(
+        collection=court.key,
+        would=_would(verdict),
+        stands=_STANDS[verdict.stands],
+        stands_as=stands_as,
+        reasons=verdict.reasons,
+        readers=tuple(reader.name for reader in court.readers),
+        omitted=copy.omitted if copy else (),
+    )
+
+
+def _would(verdict: Verdict) -> str:
+    if not verdict.keeps:
+        return _STANDS[verdict.state] or "withheld"
+    return "stuck" if verdict.subject.newest is not None else verdict.subject.pending

@@ -1,0 +1,53 @@
+"""Withdraw: what its writer takes back from one collection (TAXII 2.1 §5.7), and nobody else's."""
+
+from collections.abc import Callable
+
+from tocsin.errors import NotAllowed, NotFound
+from tocsin.policy.configuration import Configuration
+from tocsin.sharing.node import Node
+from tocsin.sharing.publish import release
+from tocsin.store import audit, objects, releases
+from tocsin.store.objects import HeldVersion
+from tocsin.store.parties import Party
+from tocsin.store.transaction import Transaction
+
+
+async def delete_posted(
+    tx: Transaction,
+    configuration: Configuration,
+    node: Node,
+    key: str,
+    object_id: str,
+    party: Party,
+    chosen: Callable[[list[HeldVersion]], list[HeldVersion]] | None = None,
+    *,
+    now: int,
+) -> None:
+    """Withdraw from collection `key` the versions of an object that `party` posted; all, unless `chosen` picks.
+
+    The writer's word alone is taken back: what another source offers stays with that source. Raises NotFound
+    when the object does not stand here, NotAllowed when somebody else posted it.
+    """
+    collection_id = {row.key: row.id for row in await releases.collections(tx)}[key]
+    posting = (await releases.postings(tx, collection_id, [object_id])).get(object_id)
+    if posting is None:
+        if object_id not in await releases.standing(tx, collection_id, [object_id]):
+            raise NotFound("no such object")
+        raise NotAllowed("only who posted an object may delete it")
+    if posting.party_id != party.id:
+        raise NotAllowed("only who posted an object may delete it")
+    theirs = [
+        version
+        for version in (await objects.held(tx, [object_id])).get(object_id, [])
+        if any(s.party_id == party.id and s.collection_id == collection_id for s in version.sources)
+    ]
+    leaving = chosen(theirs) if chosen else theirs
+    for version in leaving:
+        await objects.set_word(
+            tx, version.seq, party.id, collection_id, "withdraw", authentic=False, hops=0, at=now
+        )
+    if len(leaving) == len(theirs):
+        await releases.delete_posting(tx, collection_id, object_id, now)
+    await audit.append(tx, "deleted", object_id, {"collection": key, "by": party.name}, now)
+    await release(tx, configuration, node, [object_id], now=now)
+    await objects.forget_unheld(tx, [object_id])
