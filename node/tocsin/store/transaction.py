@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from tocsin.errors import BadInput, NotFound, Refused, Unavailable
 from tocsin.stix.canonical import dump_json
+from tocsin.store.inline import DRIVER as INLINE
 from tocsin.store.migrations import Revision, revision_of, upgrade
 
 Clock = Callable[[], int]
@@ -215,7 +216,8 @@ def _check_file(file: Path) -> None:
 def _engine(target: _Target, *, durable: bool, reading: bool) -> AsyncEngine:
     if target.file is not None:
         begin = "BEGIN" if reading else "BEGIN IMMEDIATE"
-        return _sqlite_engine(target.url, _pragmas(durable=durable, reading=reading), begin, 8 if reading else 1)
+        url = target.url.set(drivername=INLINE) if reading else target.url
+        return _sqlite_engine(url, _pragmas(durable=durable, reading=reading), begin, 8 if reading else 1)
     engine = _postgresql_engine(target.url, pool_size=8)
     if reading:
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

@@ -1,0 +1,361 @@
+"""Reading a log: filters, limits, and the indexes that serve them; and what is kept beside the log."""
+
+import pytest
+from samples import NOW, incident, incident_id, keep, make_collection, observable, put, withdraw
+from sqlalchemy import event, text
+
+from tocsin.errors import NotFound, Refused
+from tocsin.stix.objects import make_object, version_key
+from tocsin.store import objects, parties, releases
+from tocsin.store.releases import CopyLink, Filter
+from tocsin.store.transaction import Store
+
+V1, V2, V3 = (f"2025-01-0{day}T00:00:00.000Z" for day in (1, 2, 3))
+
+
+async def _release(tx, collection_id, *versions):
+    kept = await objects.add_versions(tx, versions, received=NOW)
+    entries = [put(version, stored) for version, stored in zip(versions, kept, strict=True)]
+    return await releases.append(tx, collection_id, entries, "c", NOW)
+
+
+@pytest.fixture
+async def log(store):
+    """Three incidents, the first in three versions, an observable, and an object of STIX 2.0."""
+    old = make_object(
+        {
+            "type": "tool",
+            "id": "tool--00000009-0000-4000-8000-000000000000",
+            "created": V1,
+            "modified": V1,
+            "name": "2.0",
+        }
+    )
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+        await _release(
+            tx,
+            collection_id,
+            incident(1, V1),
+            incident(1, V2),
+            incident(2, V2),
+            observable(3),
+            incident(1, V3),
+            old,
+            incident(4, V1),
+        )
+    return collection_id
+
+
+FILTERS = [
+    # (filter, the numbers of objects and the days of their versions, in the order of the log)
+    ({}, ["2:2", "3:", "1:3", "9:1", "4:1"]),
+    ({"versions": {"all"}}, ["1:1", "1:2", "2:2", "3:", "1:3", "9:1", "4:1"]),
+    ({"versions": {"first"}}, ["1:1", "2:2", "3:", "9:1", "4:1"]),
+    ({"versions": {"first", "last"}}, ["1:1", "2:2", "3:", "1:3", "9:1", "4:1"]),
+    ({"versions": {version_key(V2)}}, ["1:2", "2:2"]),
+    ({"versions": {version_key(V2), "last"}}, ["1:2", "2:2", "3:", "1:3", "9:1", "4:1"]),
+    ({"versions": {"2030-01-01T00:00:00"}}, []),
+    ({"versions": set()}, []),
+    ({"ids": {incident_id(1)}}, ["1:3"]),
+    ({"ids": {incident_id(1)}, "versions": {"all"}}, ["1:1", "1:2", "1:3"]),
+    ({"ids": {incident_id(4), incident_id(2), incident_id(77)}}, ["2:2", "4:1"]),
+    ({"ids": set()}, []),
+    ({"ids": {incident_id(1)}, "types": {"tool"}}, []),
+    ({"types": {"incident"}}, ["2:2", "1:3", "4:1"]),
+    ({"types": {"incident", "tool"}}, ["2:2", "1:3", "9:1", "4:1"]),
+    ({"types": {"incident", "tool"}, "versions": {"first"}}, ["1:1", "2:2", "9:1", "4:1"]),
+    ({"types": {"x-unknown"}}, []),
+    ({"types": {"incident", *(f"x-{n}" for n in range(30))}}, ["2:2", "1:3", "4:1"]),
+    ({"types": set()}, []),
+    ({"spec_versions": {"2.0"}}, ["9:1"]),
+    ({"spec_versions": {"2.1"}, "types": {"incident", "tool"}}, ["2:2", "1:3", "4:1"]),
+    ({"spec_versions": {"2.0", "2.1"}, "ids": {incident_id(1)}}, ["1:3"]),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), FILTERS)
+async def test_a_filter_shows_what_passes_it_in_the_order_of_the_log(store, log, fields, expected):
+    async with store.reading() as tx:
+        whole = await releases.page(tx, log, Filter(**fields), 100)
+        assert [_short(row) for row in whole.rows] == expected
+        assert not whole.more
+        listed = await releases.manifest(tx, log, Filter(**fields), 100)
+        assert [row._replace(raw=b"") for row in whole.rows] == listed.rows
+        for limit in (1, 2, 3):
+            assert await _paged(tx, log, fields, limit, None) == expected
+        for max_bytes in (1, 300, 500, 10_000):
+            assert await _paged(tx, log, fields, 4, max_bytes) == expected
+
+
+async def _paged(tx, log, fields, limit, max_bytes):
+    found, after = [], None
+    while True:
+        page = await releases.page(tx, log, Filter(after=after, **fields), limit, max_bytes=max_bytes)
+        found += [_short(row) for row in page.rows]
+        assert len(page.rows) <= limit
+        if max_bytes is not None and len(page.rows) > 1:
+            assert sum(len(row.raw) for row in page.rows) <= max_bytes
+        if not page.more:
+            return found
+        assert page.rows  # whoever is told of more gets on
+        after = page.rows[-1].position
+
+
+def _short(row) -> str:
+    number = int(row.object_id.partition("--")[2][:8], 16)
+    return f"{number}:{row.version[9] if row.type != 'ipv4-addr' else ''}"
+
+
+async def test_after_the_last_position_there_is_nothing(store, log):
+    async with store.reading() as tx:
+        end = (await releases.head(tx, log)).last_position
+        assert (await releases.page(tx, log, Filter(after=end), 10)).rows == []
+        assert len((await releases.page(tx, log, Filter(after=end - 1), 10)).rows) == 1
+
+
+async def test_withdrawals_before_the_grant_are_not_told(store, log):
+    async with store.writing() as tx:
+        before = await releases.append(tx, log, [withdraw(incident(2))], "c", NOW)
+        later = await releases.append(tx, log, [withdraw(incident(4), op="prune")], "c", NOW)
+    async with store.reading() as tx:
+        everything = await releases.changes(tx, log, 0, 100)
+        assert [row.op for row in everything.rows if row.raw is None] == ["withdraw", "prune"]
+        granted = await releases.changes(tx, log, 0, 100, granted_at=before[0].position)
+        assert [row.position for row in granted.rows if row.raw is None] == [later[0].position]
+        assert len(granted.rows) == len(everything.rows) - 1
+        first = await releases.changes(tx, log, 0, 2)
+        assert (len(first.rows), first.more) == (2, True)
+        assert (await releases.changes(tx, log, later[0].position, 10)).rows == []
+        one = await releases.changes(tx, log, 0, 100, max_bytes=1)
+        assert (len(one.rows), one.more) == (1, True)
+
+
+async def test_a_page_of_a_million_bytes_is_cut_at_the_limit_of_bytes(store):
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+        await _release(tx, collection_id, *(incident(n, description="x" * 100_000) for n in range(10)))
+    async with store.reading() as tx:
+        page = await releases.page(tx, collection_id, Filter(), 1000, max_bytes=350_000)
+    assert (len(page.rows), page.more) == (3, True)
+
+
+# --- by which index ------------------------------------------------------------------------------------------
+
+PLANS = [
+    ({}, "ix_release_last"),
+    ({"after": NOW}, "ix_release_last"),
+    ({"types": {"incident"}, "after": NOW}, "ix_release_last_type"),
+    ({"types": {"incident", "tool"}, "after": NOW}, "ix_release_last_type"),
+    ({"ids": {incident_id(1)}, "after": NOW}, "uq_release_current"),
+    ({"ids": {incident_id(n) for n in range(100)}, "after": NOW, "versions": {"all"}}, "uq_release_current"),
+    ({"versions": {"all"}, "after": NOW}, "sqlite_autoindex_release_1"),
+]
+
+
+@pytest.mark.parametrize(("fields", "index"), PLANS)
+@pytest.mark.parametrize("analysed", [False, True])
+async def test_sqlite_reads_a_page_by_index(make_database, fields, index, analysed):
+    store = await Store.open(make_database("sqlite"), require_durable=False)
+    try:
+        async with store.writing() as tx:
+            collection_id = await make_collection(tx)
+            await _release(
+                tx, collection_id, *(incident(n) for n in range(300)), *(observable(n) for n in range(300))
+            )
+            if analysed:
+                await tx.connection.execute(text("ANALYZE"))
+        async with store.reading() as tx:
+            plan = await _plan(
+                tx, lambda: releases.page(tx, collection_id, Filter(**fields), 100, max_bytes=10**6)
+            )
+    finally:
+        await store.close()
+    touching = [step for step in plan if " release" in step or " object_version" in step]
+    assert any(index in step for step in touching), plan
+    assert all("SEARCH" in step for step in touching), plan
+    if "ids" not in fields and len(fields.get("types", ())) < 2:
+        assert not any("ORDER BY" in step for step in plan), plan  # the index has the order already
+
+
+async def _plan(tx, ask) -> list[str]:
+    statements = []
+    connection = tx.connection.sync_connection
+
+    def listen(_connection, _cursor, statement, parameters, _context, _many):
+        statements.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", listen)
+    await ask()
+    event.remove(connection, "before_cursor_execute", listen)
+    steps = []
+    for statement, parameters in statements:
+        rows = await tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        steps += [row[3] for row in rows]
+    return steps
+
+
+# --- collections ---------------------------------------------------------------------------------------------
+
+
+async def test_a_collection_keeps_the_id_it_once_had(store):
+    given = "3f0c4d5e-0000-4000-8000-000000000001"
+    async with store.writing() as tx:
+        first = await releases.ensure_collections(tx, {"a": None, "b": given}, {}, NOW)
+        assert first["b"] == given
+        assert await releases.ensure_collections(tx, {"a": None, "b": None}, {}, NOW) == first
+        assert await releases.ensure_collections(tx, {}, {}, NOW) == {}  # taken out of the file,
+        assert await releases.ensure_collections(tx, {"a": first["a"], "b": given}, {}, NOW) == first  # and back
+
+
+async def test_a_collection_is_renamed_by_was_or_by_its_id(store):
+    async with store.writing() as tx:
+        first = await releases.ensure_collections(tx, {"a": None, "b": None}, {}, NOW)
+        moved = await releases.ensure_collections(tx, {"a2": None, "b2": first["b"]}, {"a2": "a"}, NOW)
+        assert moved == {"a2": first["a"], "b2": first["b"]}
+        again = await releases.ensure_collections(tx, {"a2": None, "b2": None}, {"a2": "a"}, NOW)
+        assert again == moved  # `was:` may stay in the file
+        assert {row.key for row in await releases.collections(tx)} == {"a2", "b2"}
+
+
+async def test_names_may_move_in_a_chain(store):
+    async with store.writing() as tx:
+        first = await releases.ensure_collections(tx, {"a": None, "b": None}, {}, NOW)
+        moved = await releases.ensure_collections(tx, {"b": None, "c": None}, {"b": "a", "c": "b"}, NOW)
+        assert moved == {"b": first["a"], "c": first["b"]}
+        assert await releases.ensure_collections(tx, {"b": None, "c": None}, {"b": "a", "c": "b"}, NOW) == moved
+
+
+@pytest.mark.parametrize("key", ["a", "new"])
+async def test_another_id_for_a_collection_is_refused(store, key):
+    other = "3f0c4d5e-0000-4000-8000-000000000009"
+    async with store.writing() as tx:
+        first = await releases.ensure_collections(tx, {"a": None, "b": None}, {}, NOW)
+    wanted = {"a": other, "b": None} if key == "a" else {"a": None, "b": None, "new": first["b"]}
+    with pytest.raises(Refused, match="id"):
+        async with store.writing() as tx:
+            await releases.ensure_collections(tx, wanted, {}, NOW)
+
+
+async def test_an_unknown_collection_is_not_found(store):
+    async with store.writing() as tx:
+        with pytest.raises(NotFound):
+            await releases.lock(tx, ["nowhere"])
+        with pytest.raises(NotFound):
+            await releases.head(tx, "nowhere")
+        with pytest.raises(NotFound):
+            await releases.append(tx, "nowhere", [withdraw(incident(1))], "c", NOW)
+        assert (await releases.page(tx, "nowhere", Filter(), 10)).rows == []
+
+
+async def test_stuck_is_said_until_it_is_taken_back(store):
+    async with store.writing() as tx:
+        id_ = await make_collection(tx)
+        for why in ("a rule fails", None):
+            await releases.set_stuck(tx, id_, why)
+            assert (await releases.collections(tx))[0].stuck == why
+
+
+# --- what is kept beside the log -----------------------------------------------------------------------------
+
+
+async def test_what_stands_is_told_for_each_collection(store):
+    one = incident(1)
+    async with store.writing() as tx:
+        ids = await releases.ensure_collections(tx, {"a": None, "b": None}, {}, NOW)
+        stored = await keep(tx, one)
+        await releases.append(tx, ids["a"], [put(one, stored)], "c", NOW)
+        await releases.append(tx, ids["b"], [put(one, stored, "revoke", form="copy", hops=2)], "c", NOW)
+        everywhere = (await releases.standing_everywhere(tx, [one.id, "incident--none"]))[one.id]
+    assert (everywhere[ids["a"]].form, everywhere[ids["a"]].op, everywhere[ids["a"]].last.hops) == (
+        "whole",
+        "put",
+        0,
+    )
+    assert (everywhere[ids["b"]].form, everywhere[ids["b"]].op, everywhere[ids["b"]].last.hops) == (
+        "copy",
+        "revoke",
+        2,
+    )
+
+
+async def test_what_is_named_by_something_that_stands(store):
+    one, two = incident(1), incident(2)
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+        await _release(tx, collection_id, one, two)
+        await objects.note_all_references(
+            tx,
+            {one.id: ["identity--x", "identity--y"], two.id: ["identity--y"], "incident--absent": ["identity--z"]},
+        )
+        asked = ["identity--x", "identity--y", "identity--z"]
+        assert await releases.named_by_standing(tx, collection_id, asked) == {"identity--x", "identity--y"}
+        assert await releases.named_by_standing(tx, collection_id, asked, without=[one.id]) == {"identity--y"}
+        many = [one.id, two.id, *(f"incident--{n}" for n in range(40_000))]
+        assert await releases.named_by_standing(tx, collection_id, asked, without=many) == set()
+
+
+async def test_the_link_to_a_copy_is_kept_and_renewed(store):
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+        link = CopyLink(collection_id, incident_id(1), incident_id(2), 0, "h1", ("victim",))
+        await releases.put_copy(tx, link)
+        assert await releases.copies_of(tx, collection_id, [incident_id(1), incident_id(2)]) == {
+            incident_id(1): link
+        }
+        renewed = CopyLink(collection_id, incident_id(1), incident_id(3), 1, "h2", ("victim", "narrative"))
+        await releases.put_copy(tx, renewed)
+        assert await releases.originals_of(tx, [incident_id(2), incident_id(3)]) == {incident_id(3): renewed}
+
+
+async def test_who_posted_an_object_first_stays_its_poster_until_he_deletes_it(store):
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+
+        async def poster():
+            return {
+                id_: (p.party_id, p.posted)
+                for id_, p in (await releases.postings(tx, collection_id, ["o"])).items()
+            }
+
+        assert await poster() == {}
+        await releases.put_posting(tx, collection_id, "o", "anna", 1)
+        await releases.put_posting(tx, collection_id, "o", "bert", 2)
+        assert await poster() == {"o": ("anna", 1)}
+        await releases.delete_posting(tx, collection_id, "o", 3)
+        assert await poster() == {}
+        with pytest.raises(NotFound):
+            await releases.delete_posting(tx, collection_id, "o", 4)
+        await releases.put_posting(tx, collection_id, "o", "bert", 5)
+        assert await poster() == {"o": ("bert", 5)}
+
+
+async def test_a_status_is_for_whoever_posted_and_forgotten_in_time(store):
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+        await releases.put_status(tx, "s1", "anna", collection_id, {"total_count": 1}, 100)
+        assert await releases.status(tx, "s1", "anna") == {"total_count": 1}
+        assert await releases.status(tx, "s1", "bert") is None
+        assert await releases.prune_statuses(tx, 100) == 0
+        assert await releases.prune_statuses(tx, 101) == 1
+        assert await releases.status(tx, "s1", "anna") is None
+
+
+async def test_a_grant_has_a_first_and_a_last_position(store):
+    async with store.writing() as tx:
+        people = await parties.ensure_parties(tx, {"anna": "account"}, {}, NOW)
+        collection_id = await make_collection(tx)
+        reader = (people["anna"], collection_id, "reader")
+        await releases.set_grants(tx, {reader}, NOW)
+        (entry,) = await _release(tx, collection_id, incident(1))
+        await releases.set_grants(tx, {reader}, NOW + 1)  # unchanged
+        await releases.set_grants(tx, {(people["anna"], collection_id, "writer")}, NOW + 2)
+        await releases.set_grants(tx, {reader}, NOW + 3)
+        everyone = await releases.grants(tx, party_id=people["anna"], collection_id=collection_id)
+        holding = await releases.grants(tx, holding=True)
+    assert [(g.role, g.first_position, g.last_position, g.given, g.ended) for g in everyone] == [
+        ("reader", 0, entry.position, NOW, NOW + 2),
+        ("writer", entry.position, entry.position, NOW + 2, NOW + 3),
+        ("reader", entry.position, None, NOW + 3, None),
+    ]
+    assert holding == everyone[-1:]
