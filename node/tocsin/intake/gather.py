@@ -13,7 +13,7 @@ from tocsin.intake.mapping import CodesAt, CountAt, Mapping, MomentAt, Row, Rule
 from tocsin.intake.observables import observable
 from tocsin.intake.weigh import Said
 from tocsin.policy.expression import ExpressionFailed, prepare
-from tocsin.stix.effects import NIS2_SECTORS
+from tocsin.stix.effects import NIS2_SECTORS, Fidelity
 from tocsin.stix.incident import Estimate, Moment, Period, Times, moment, moment_of
 from tocsin.stix.markings import Tlp, tlp_from_word
 
@@ -198,21 +198,24 @@ class Gathered:
         where, text = self._written(at) if at.date is None else self._dated(at.date)
         if not text:
             return None
+        known = text
         while True:
             try:
-                found = _moment_from(text)
+                found = _moment_from(known)
             except BadInput:
-                # an impossible day is told as its month, and named; of an impossible year nothing is left
-                self.unmapped.append(Unmapped(where, text))
-                if "-" not in text or at.date is not None:
-                    return None
-                text = text.partition("T")[0].rpartition("-")[0]
+                # of an impossible day the month is left, of an impossible year nothing
+                known = known.rpartition("-")[0] if at.date is None else ""
+                if not known:
+                    break
                 continue
             if found.earliest().year < _FIRST_YEAR:
+                break
+            if known != text:
                 self.unmapped.append(Unmapped(where, text))
-                return None
-            self._note(field, where, text)
+            self._note(field, where, known)
             return found
+        self.unmapped.append(Unmapped(where, text))
+        return None
 
     def _dated(self, path: str) -> tuple[str, str]:
         return next(((where, text) for where, text in _found(self.record, path, None)), (path, ""))
@@ -226,10 +229,6 @@ class Gathered:
             if not part.isdigit() or not int(part):
                 break
             text += f"{sign}{part:0>{width}}"
-        else:
-            clock = next((text for _, text in _found(self.record, at.time, None)), "") if at.time else ""
-            if clock:
-                text += f"T{clock}"
         return at.year or "", text
 
     def description(self) -> str | None:
@@ -297,7 +296,7 @@ def _value_paths(values: Any) -> Iterator[str]:
             case str():
                 yield at
             case MomentAt():
-                yield from (path for path in (at.date, at.year, at.month, at.day, at.time) if path)
+                yield from (path for path in (at.date, at.year, at.month, at.day) if path)
             case tuple():
                 for one in at:
                     yield from (one,) if isinstance(one, str) else one.of
@@ -317,7 +316,8 @@ def _moment_from(text: str) -> Moment:
     if instant.tzinfo is None:
         instant = datetime.fromisoformat(f"{day}T{clock}Z")
     plain = clock.partition("+")[0].partition("-")[0].rstrip("Zz")
-    return moment_of(instant, "second" if plain.count(":") == 2 else "minute")
+    known: tuple[Fidelity, ...] = ("hour", "minute", "second")
+    return moment_of(instant, known[min(plain.count(":"), 2)])
 
 
 def _longest_beginning(code: str, table: MappingOf[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from tocsin.documents import Document, Path, Strict, nearest, parse, read_document
 from tocsin.errors import BadFile, BadInput, NotFound, Problem
@@ -93,13 +93,34 @@ ClaimantWord = Annotated[
     str, AfterValidator(_one_of("claimant", CLAIMED_BY)), Field(json_schema_extra=_enum(CLAIMED_BY))
 ]
 BasisWord = Annotated[str, AfterValidator(_one_of("basis", BASES)), Field(json_schema_extra=_enum(BASES))]
-Signs = Annotated[tuple[Annotated[str, Field(pattern=_SIGN)], ...], BeforeValidator(_listed)]
-Paths = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+
+
+def _some(item: MappingOf[str, Any]) -> WithJsonSchema:
+    """In the schema: one such value, or a list of them."""
+    return WithJsonSchema({"anyOf": [dict(item), {"type": "array", "items": dict(item)}]})
+
+
+_TEXT = {"type": "string", "minLength": 1}
+Signs = Annotated[
+    tuple[Annotated[str, Field(pattern=_SIGN)], ...],
+    BeforeValidator(_listed),
+    _some({"type": "string", "pattern": _SIGN}),
+]
+Paths = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1), _some(_TEXT)
+]
+Words = Annotated[tuple[str, ...], BeforeValidator(_listed), _some(_TEXT)]
+MeansWords = Annotated[tuple[MeansWord, ...], BeforeValidator(_listed), _some(_enum(MEANS))]
+MotiveWords = Annotated[tuple[MotiveWord, ...], BeforeValidator(_listed), _some(_enum(MOTIVES))]
 Confidence = Annotated[
     int,
     BeforeValidator(_percent),
-    Field(ge=0, le=100, json_schema_extra={"type": ["integer", "string"]}),
+    Field(ge=0, le=100),
+    WithJsonSchema({"anyOf": [_enum(tuple(CONFIDENCES)), {"type": "integer", "minimum": 0, "maximum": 100}]}),
+]
+AnswerWords = Annotated[
+    MappingOf[Question, Literal["yes", "no", "unknown"]],
+    Field(json_schema_extra={"propertyNames": {"enum": list(QUESTIONS)}}),
 ]
 
 
@@ -108,7 +129,7 @@ class Clause(Strict):
 
     if_: Signs = Field(default=(), alias="if")
     unless: Signs = ()
-    answers: MappingOf[Question, Literal["yes", "no", "unknown"]] = Field(default_factory=dict)
+    answers: AnswerWords = Field(default_factory=dict)
     not_cyber: Literal[True] | None = Field(default=None, alias="not-cyber")
     effect: EffectWord | None = None
     place: PlaceWord | None = None
@@ -117,9 +138,9 @@ class Clause(Strict):
     at_most: Confidence | None = Field(default=None, alias="at-most")
     stage: StageWord | None = None
     determination: DeterminationWord | None = None
-    means: Annotated[tuple[MeansWord, ...], BeforeValidator(_listed)] = ()
+    means: MeansWords = ()
     actor_type: ActorWord | None = Field(default=None, alias="actor-type")
-    motives: Annotated[tuple[MotiveWord, ...], BeforeValidator(_listed)] = ()
+    motives: MotiveWords = ()
     root_cause: CauseWord | None = Field(default=None, alias="root-cause")
     claimed_by: ClaimantWord | None = Field(default=None, alias="claimed-by")
     review: str | None = None
@@ -166,13 +187,15 @@ class Rule(Clause):
 
 
 class MomentAt(Strict):
-    """Where a time is: as one text (`date`), or in parts. What is missing or unknown makes it coarser."""
+    """Where a time is: as one text (`date`), or in parts. What is missing or unknown makes it coarser.
+
+    A clock time without a zone counts as UTC.
+    """
 
     date: str | None = None
     year: str | None = None
     month: str | None = None
     day: str | None = None
-    time: str | None = None
 
 
 class CodesAt(Strict):

@@ -81,7 +81,7 @@ def weigh(everything: Sequence[Said]) -> Weighed:
     nothing = _strongest(said for said in everything if said.clause.answers.get("effect_achieved") == "no")
     if nothing.level == 3:
         answers = Answers(cyber_action=action, effect_achieved="no")
-        return _without_effect(answers, nothing.said, everything, ceiling, ())
+        return _without_effect(answers, nothing.said, everything, ceiling, _denied(nothing, everything))
     disruptive = _strongest(said for said in everything if _disrupts(said.clause))
     exploitive = _strongest(said for said in everything if _takes(said.clause))
     refused = tuple(said for said in everything if said.clause.answers.get("accessed") == "no")
@@ -97,6 +97,14 @@ def weigh(everything: Sequence[Said]) -> Weighed:
             return _without_effect(answers, nothing.said, everything, ceiling, reasons)
         disruptive = exploitive = _NOTHING
     return _with_effect(action, disruptive, exploitive, everything, ceiling, reasons, bool(refused))
+
+
+def _denied(nothing: _Side, everything: Sequence[Said]) -> tuple[str, ...]:
+    """Why a person should look: one and the same ground says that there was an effect, and that there was none."""
+    told = (said for said in everything if said.clause.effect and said.clause.level == 3)
+    if any(said.ground in nothing.grounds for said in told):
+        return ("the record says both that there was an effect and that there was none",)
+    return ()
 
 
 def _cyber_action(everything: Sequence[Said]) -> tuple[Answer, tuple[Said, ...]]:
@@ -172,7 +180,7 @@ def _without_effect(
     used = (*grounds, *_bystanders(everything))
     told = {said.clause.stage for said in everything if said.clause.stage}
     if derivation.effect_type == "not-cyber":
-        stage = "exposure" if "exposure" in told else "unknown"
+        stage = next((stage for stage in ("near-miss", "exposure") if stage in told), "unknown")
     else:
         stage = next((stage for stage in _STAGES_WITHOUT_EFFECT if stage in told), "unknown")
     low = (f"low confidence ({confidence})",) if confidence < LOW else ()
