@@ -1,6 +1,7 @@
 """Two nodes that know each other."""
 
 import pytest_asyncio
+
 from neighbours import alpha_and_beta
 
 

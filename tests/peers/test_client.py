@@ -6,7 +6,6 @@ import time
 import tracemalloc
 
 import pytest
-from zoo import animal, an_offer, http
 
 from tocsin.errors import BadFile, BadInput, PeerFailed
 from tocsin.settings import Home, PeerSettings
@@ -21,6 +20,7 @@ from tocsin.taxii.client import (
     origin_of,
     read_credential,
 )
+from zoo import an_offer, animal, http
 
 SHORT = Bounds(deadline=0.6, silence=0.4, connect=0.5, body=200_000, attempts=3, pause=0.1)
 SECRET = Credential({"Authorization": "Bearer s3cret"})

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from neighbours import QUICK
-
 from tocsin.peers.pull import Budget
 
 
