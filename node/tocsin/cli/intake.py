@@ -1,0 +1,293 @@
+"""Intake: records of trackers come in, are classified without being kept, and are classified by a person."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tocsin.cli.console import plural, say, say_json, show_table, warn
+from tocsin.cli.foresight import MOVES, foreseen_and_asked
+from tocsin.cli.ids import find_incidents, short
+from tocsin.cli.progress import progress
+from tocsin.cli.session import HomeOption, IdArgument, JsonOption, YesOption, home_of, run, session
+from tocsin.documents import nearest
+from tocsin.errors import BadInput, NotFound
+from tocsin.intake.formats import FORMATS, BadRecord
+from tocsin.intake.importing import (
+    Import,
+    ImportReport,
+    RecordOutcome,
+    assess,
+    classify_records,
+    import_records,
+)
+from tocsin.settings import Home
+from tocsin.sharing.publish import Outcome
+from tocsin.stix.effects import PLACES, QUESTIONS, Answers, categories
+from tocsin.stix.incident import Findings, findings_sentence, read_effects
+from tocsin.stix.markings import Tlp, tlp_from_word
+from tocsin.store import objects
+from tocsin.store.transaction import Transaction
+
+FormatArgument = Annotated[str, typer.Argument(metavar="FORMAT", help="veris or csv.")]
+PathsArgument = Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, or folders that hold them.")]
+
+_LINES = 20  # of refused records and unknown values on the screen; --json has them all
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app this file's commands."""
+    for name, command in (("import", import_), ("classify", classify), ("assess", assess_)):
+        app.command(name, rich_help_panel="In")(command)
+
+
+# --- import --------------------------------------------------------------------------------------------------
+
+
+def import_(
+    format_: FormatArgument,
+    paths: PathsArgument,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="S", help="The tracker or list that they come from; else FORMAT."),
+    ] = None,
+    tlp: Annotated[
+        str | None, typer.Option("--tlp", metavar="T", help="Marking of those that bear none: clear … red.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; say what would be.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make incidents of records. Importing again changes only what changed; what a person assessed stays."""
+    _check(format_, paths)
+    level = None if tlp is None else tlp_from_word(tlp)
+    report = run(_import(home, format_, paths, source or format_, level, dry_run=dry_run))
+    if as_json:
+        for outcome in report.outcomes:
+            say_json(_as_value(outcome))
+    else:
+        _show(report, dry_run=dry_run)
+    refused = report.count("refused")
+    if refused:
+        raise typer.Exit(1 if refused == len(report.outcomes) else 3)
+
+
+def _check(format_: str, paths: list[Path]) -> None:
+    """What was typed wrong is said before anything is read."""
+    if format_ not in FORMATS:
+        words = nearest(format_, FORMATS) or f" ({' '.join(FORMATS)})"
+        raise BadInput(f"unknown format {format_!r}{words}")
+    for path in paths:
+        if not path.exists():
+            raise BadInput(f"{path}: there is no such file or folder")
+
+
+async def _import(
+    given: str | None, format_: str, paths: list[Path], source: str, tlp: Tlp | None, *, dry_run: bool
+) -> ImportReport:
+    async with session(given) as here:
+        order = Import(format_, source, tlp=tlp)
+        with progress("records read") as told:
+            return await import_records(
+                here.store, here.home, here.node, order, paths, dry_run=dry_run, progress=told
+            )
+
+
+def _as_value(outcome: RecordOutcome) -> dict[str, Any]:
+    return {
+        "place": outcome.place,
+        "source_id": outcome.source_id,
+        "incident_id": outcome.incident_id,
+        "what": outcome.what,
+        "reason": outcome.reason,
+        "needs_review": outcome.needs_review,
+        "unmapped": list(outcome.unmapped),
+    }
+
+
+def _show(report: ImportReport, *, dry_run: bool) -> None:
+    for line in _some([f"{one.place}: {one.reason}" for one in report.outcomes if one.what == "refused"]):
+        say(line)
+    unknown = Counter(value for one in report.outcomes for value in one.unmapped)
+    if unknown:
+        say(f"The mapping does not know {plural(len(unknown), 'value')} of the source:")
+        for line in _some([f"  {value}  ({plural(count, 'record')})" for value, count in unknown.most_common()]):
+            say(line)
+    said = [
+        f"{report.count(what):,} {what}"
+        for what in ("new", "changed", "unchanged", "refused")
+        if report.count(what)
+    ]
+    would = "Nothing was stored. It would be: " if dry_run else ""
+    say(f"{would}{plural(len(report.outcomes), 'record')}: {', '.join(said) or 'none'}.")
+    review = sum(one.needs_review for one in report.outcomes)
+    if review:
+        say(f"{plural(review, 'record')} for a person to look at (tocsin incidents --review, then tocsin assess).")
+    if not dry_run:
+        _say_released(report.released)
+
+
+def _say_released(outcomes: Sequence[Outcome]) -> None:
+    """What became visible to others because of this, by the collections' own rules."""
+    moved = Counter(
+        (one.collection, one.what)
+        for one in outcomes
+        if one.object_id.startswith("incident--") and one.what in ("whole", "redacted", "withdrawn")
+    )
+    for (collection, what), count in sorted(moved.items()):
+        say(f"{plural(count, 'incident')} {what} in {collection}.")
+
+
+def _some(lines: list[str]) -> list[str]:
+    more = [f"… and {len(lines) - _LINES} more (--json shows all)"] if len(lines) > _LINES else []
+    return [*lines[:_LINES], *more]
+
+
+# --- classify ------------------------------------------------------------------------------------------------
+
+
+def classify(format_: FormatArgument, paths: PathsArgument, home: HomeOption = None) -> None:
+    """Print what each record amounts to, as JSON Lines. Stores nothing; a home adds its own mappings and ids."""
+    _check(format_, paths)
+    good = bad = 0
+    for found in classify_records(_home_if_any(home), format_, paths):
+        if isinstance(found, BadRecord):
+            warn(f"{found.place}: {found.reason}")
+            bad += 1
+        else:
+            say_json(found)
+            good += 1
+    if bad:
+        raise typer.Exit(3 if good else 1)
+
+
+def _home_if_any(given: str | None) -> Home | None:
+    try:
+        return home_of(given)
+    except BadInput:
+        if given is not None:
+            raise
+        return None
+
+
+# --- assess --------------------------------------------------------------------------------------------------
+
+
+def assess_(
+    id_: IdArgument,
+    answers: Annotated[
+        list[str] | None, typer.Argument(metavar="[QUESTION=ANSWER]…", help="yes, no or unknown; places=server,…")
+    ] = None,
+    because: Annotated[
+        str | None, typer.Option("--because", metavar="TEXT", help="Kept here, never shared.")
+    ] = None,
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="Yours; never your name.")] = "analyst",
+    yes: YesOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify an incident of ours by the deciding questions; without answers, show the questions and where they
+    stand. What you leave out stays as it is, and no mapping overwrites what you say."""
+    run(_assess(home, id_, answers or [], role, because, yes=yes, as_json=as_json))
+
+
+async def _assess(
+    given: str | None,
+    text: str,
+    said: list[str],
+    role: str,
+    because: str | None,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    async with session(given) as here:
+        async with here.store.reading() as tx:
+            (id_,) = await find_incidents(tx, [text])
+            version = (await objects.newest(tx, [id_])).get(id_)
+        if version is None:
+            raise NotFound(f"{id_} is no longer held")
+        before = read_effects(version.value) or Findings()
+        if not said:
+            _show_questions(before)
+            return
+        answers = _merged(before.answers, said)
+
+        async def work(tx: Transaction) -> list[Outcome]:
+            return await assess(tx, here.node, id_, answers, role=role, because=because, now=await tx.now())
+
+        outcomes = await foreseen_and_asked(here, work, "Classify it so?", yes=yes, quiet=as_json)
+        async with here.store.reading() as tx:
+            after = (await objects.newest(tx, [id_]))[id_]
+    findings = read_effects(after.value) or Findings()
+    if as_json:
+        released = [one.collection for one in outcomes if one.object_id == id_ and one.what in MOVES]
+        say_json(
+            {
+                "id": id_,
+                "version": after.version,
+                "effect_type": findings.effect_type,
+                "categories": [effect.effect for effect in findings.effects],
+                "released": released,
+            }
+        )
+    else:
+        say(f"{short(id_)}: {findings_sentence(findings)}")
+
+
+def _merged(before: Answers, said: list[str]) -> Answers:
+    """The answers that stand after what a person said. Raises BadInput for an unknown question or answer."""
+    given: dict[str, Any] = {}
+    for text in said:
+        name, sign, answer = text.partition("=")
+        question = name.strip().replace("-", "_")
+        if not sign:
+            raise BadInput(f"{text!r}: QUESTION=ANSWER, such as data_changed=yes")
+        if question == "places":
+            given["places"] = frozenset(_known("place", word, PLACES) for word in answer.split(",") if word)
+        else:
+            given[_known("question", question, QUESTIONS)] = _known(
+                "answer", answer.strip(), ("yes", "no", "unknown")
+            )
+    return replace(before, **given)
+
+
+def _known(kind: str, word: str, words: Sequence[str]) -> str:
+    if word not in words:
+        raise BadInput(f"unknown {kind} {word!r}{nearest(word, words) or ' (' + ' '.join(words) + ')'}")
+    return word
+
+
+def _show_questions(findings: Findings) -> None:
+    """The deciding questions, in their order, with the answers that stand."""
+    asked = {
+        "cyber_action": "Was there an unauthorised cyber action?",
+        "effect_achieved": "Was any effect achieved on the target?",
+        "impaired": "Was an operation, data, a message or a process impaired?",
+        "accessed": "Was information accessed or taken?",
+    }
+    by_key = {category.key: category.question["en"] for category in categories()}
+    for effect, question in _QUESTION_OF.items():
+        asked[question] = by_key[effect]
+    rows = [(name, getattr(findings.answers, name), asked[name]) for name in QUESTIONS]
+    rows.append(("places", " ".join(sorted(findings.answers.places)) or "unknown", _PLACES_QUESTION))
+    show_table(("question", "answer", ""), rows, wrap="")
+    say()
+    say(f"Now: {findings_sentence(findings)}")
+    say(
+        "Answer with, for example: tocsin assess ID impaired=yes data_changed=yes --because 'restored from backup'"
+    )
+
+
+# the categories whose question is answered by yes or no (taxonomy A.3, Q3)
+_QUESTION_OF = {
+    "physical-attack": "process_changed",
+    "message-manipulation": "message_changed",
+    "data-attack": "data_changed",
+    "external-denial-of-service": "service_flooded",
+    "internal-denial-of-service": "service_stopped",
+}
+_PLACES_QUESTION = f"Where was the data when it left control? ({' '.join(PLACES)})"

@@ -1,0 +1,374 @@
+"""Peers: the other nodes and servers that we read: added, tested, watched, suspended; and read now, by hand."""
+
+import sys
+from collections.abc import Sequence
+from difflib import unified_diff
+from io import StringIO
+from typing import Annotated, Any
+
+import typer
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
+from tocsin.cli.people import NameArgument, find_party
+from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, home_of, proposed, run, session
+from tocsin.cli.wording import moment_text, zone
+from tocsin.documents import nearest
+from tocsin.errors import BadFile, BadInput, NotFound, Problem, Refused
+from tocsin.peers.pull import PullReport
+from tocsin.peers.status import Check, PeerStatus, peer_status, peer_statuses, test_peer
+from tocsin.peers.worker import sync_all
+from tocsin.policy.configuration import Configuration, read_configuration
+from tocsin.settings import NAME, Settings
+from tocsin.store import audit, parties, peers
+
+_PROBLEMS_SHOWN = 20  # of the ledger
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app this file's commands."""
+    group = typer.Typer(help="Peers: the nodes and TAXII servers that we read.", no_args_is_help=True)
+    for name, command in (
+        ("add", add),
+        ("credential", credential),
+        ("test", try_),
+        ("list", list_),
+        ("show", show),
+        ("suspend", suspend),
+        ("resume", resume),
+    ):
+        group.command(name)(command)
+    app.add_typer(group, name="peer", rich_help_panel="With whom")
+    app.command("sync", rich_help_panel="With whom")(sync)
+
+
+# --- add, credential, test -----------------------------------------------------------------------------------
+
+
+def add(
+    name: NameArgument,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Of its TAXII discovery: https://…/taxii2/")],
+    pull: Annotated[
+        list[str] | None, typer.Option("--pull", metavar="C", help="A collection to read: id, alias or title.")
+    ] = None,
+    country: Annotated[str | None, typer.Option("--country", metavar="CC", help="Our word for it.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="cert, company …")] = None,
+    auth: Annotated[str, typer.Option("--auth", help="basic, bearer, api-key or certificate.")] = "bearer",
+    user: Annotated[str | None, typer.Option("--user", metavar="U", help="For basic: our name there.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a peer into tocsin.yaml. Nothing is read from it, or offered to it, before `tocsin apply`."""
+    folder = home_of(home)
+    before = folder.configuration_files()
+    if not NAME.match(name):
+        raise BadInput(f"{name!r}: lower-case letters, digits, '.', '_' and '-', starting with a letter or digit")
+    entry: dict[str, Any] = {"kind": kind, "country": country, "url": url, "auth": auth, "user": user}
+    entry = {key: value for key, value in entry.items() if value is not None}
+    if pull:
+        entry["pull"] = [{"collection": collection, "every": "60s"} for collection in pull]
+    after = _with_peer(before["tocsin.yaml"], name, entry)
+    try:
+        read_configuration({**before, "tocsin.yaml": after})
+    except BadFile as why:
+        raise BadInput([Problem(problem.place, problem.text) for problem in why.problems]) from why
+    changed = unified_diff(before["tocsin.yaml"].splitlines(), after.splitlines(), lineterm="", n=1)
+    for line in list(changed)[2:]:
+        say(line)
+    folder.settings_file.write_text(after, encoding="utf-8")
+    say()
+    say(f"Next: tocsin peer credential {name}, tocsin peer test {name}, tocsin apply")
+    say(f"What it may read of ours: its name among the readers of a collection, and tocsin account token {name}")
+
+
+def _with_peer(text: str, name: str, entry: dict[str, Any]) -> str:
+    """`tocsin.yaml` with one more peer; everything else, comments too, stays as it is. Raises Refused."""
+    yaml = YAML(typ="rt", pure=True)
+    yaml.preserve_quotes = True
+    yaml.width = 10_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    tree = yaml.load(text)
+    known = tree.get("peers")
+    if known is not None and name in known:
+        raise Refused(f"there is a peer {name!r} already; nothing was changed")
+    if name in (tree.get("accounts") or {}):
+        raise Refused(f"{name!r} is the name of an account; nothing was changed")
+    made = CommentedMap(entry)
+    if "pull" in entry:
+        made["pull"] = CommentedSeq([_in_line(one) for one in entry["pull"]])
+    if known:
+        known[name] = made
+        stream = StringIO()
+        yaml.dump(tree, stream)
+        return stream.getvalue()
+    return _with_first_peer(text, name, made, yaml)
+
+
+def _with_first_peer(text: str, name: str, made: CommentedMap, yaml: YAML) -> str:
+    """In place of `peers: {}`, or at the end: written as text, because an empty map has no place for a comment."""
+    stream = StringIO()
+    yaml.dump({"peers": {name: made}}, stream)
+    lines = text.splitlines(keepends=True)
+    for index, line in enumerate(lines):
+        if line.split("#")[0].strip() in ("peers: {}", "peers:") and not line[0].isspace():
+            return "".join([*lines[:index], stream.getvalue(), *lines[index + 1 :]])
+    return text + ("" if text.endswith("\n") else "\n") + stream.getvalue()
+
+
+def _in_line(entry: dict[str, Any]) -> CommentedMap:
+    found = CommentedMap(entry)
+    found.fa.set_flow_style()
+    return found
+
+
+def credential(name: NameArgument, home: HomeOption = None) -> None:
+    """Keep the secret by which NAME knows us: asked for, or read from standard input. Never an argument."""
+    folder = home_of(home)
+    settings = proposed(folder).settings
+    peer = settings.peers.get(name)
+    if peer is None:
+        raise NotFound(f"no peer {name!r} in tocsin.yaml{_nearest_peer(settings, name)}")
+    if peer.auth == "certificate":
+        place = folder.keys / "peers"
+        raise Refused(f"{name} takes a certificate: put {name}.crt and {name}.key into {place} (chmod 600)")
+    if sys.stdin.isatty():
+        secret = typer.prompt(f"Secret for {name} ({peer.auth})", hide_input=True, err=True)
+    else:
+        secret = sys.stdin.readline()
+    secret = secret.strip()
+    if not secret or not secret.isascii() or not secret.isprintable():
+        raise BadInput("a credential is printable ASCII on one line; nothing was kept")
+    warn(f"Kept in {folder.write_secret(f'peers/{name}', secret)} (mode 600).")
+
+
+def _nearest_peer(settings: Settings, name: str) -> str:
+    known = ", ".join(settings.peers) or "none"
+    return nearest(name, settings.peers) or f" (there are: {known})"
+
+
+def try_(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Contact a peer as a pull would, and say step by step what works. Stores nothing."""
+    folder = home_of(home)
+    settings = proposed(folder).settings
+    if name not in settings.peers:
+        raise NotFound(f"no peer {name!r} in tocsin.yaml{_nearest_peer(settings, name)}")
+    checks = run(test_peer(folder, settings, name))
+    if as_json:
+        for check in checks:
+            say_json({"check": check.name, "passed": check.passed, "words": check.words})
+    else:
+        show_table(("", "", ""), [(_mark(check), check.name, check.words) for check in checks])
+    if any(check.passed is False for check in checks):
+        raise typer.Exit(1)
+
+
+def _mark(check: Check) -> str:
+    return {True: "ok", False: "FAILED", None: "note"}[check.passed]
+
+
+# --- list, show ----------------------------------------------------------------------------------------------
+
+
+def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Every peer, and how we stand with it."""
+    run(_list(home, as_json=as_json))
+
+
+async def _list(given: str | None, *, as_json: bool) -> None:
+    async with session(given) as here:
+        configuration = await here.configuration()
+        async with here.store.reading() as tx:
+            found = await peer_statuses(tx, configuration)
+    if as_json:
+        for status in found:
+            say_json(_as_value(status))
+    elif found:
+        show_peers(found, configuration)
+    else:
+        say("No peer is in force (tocsin peer add NAME URL, then tocsin apply).")
+
+
+def show_peers(found: Sequence[PeerStatus], configuration: Configuration) -> None:
+    """A line for each peer."""
+    tz = zone(configuration.settings.node.timezone)
+    rows = [
+        (
+            status.name,
+            status.words,
+            moment_text(status.last_success, tz) if status.last_success else "never",
+            f"{status.ledger['stored']:,}",
+            f"{status.quarantined:,}",
+            f"{status.ledger['refused']:,}",
+        )
+        for status in found
+    ]
+    show_table(("peer", "stands", "last answer", "stored", "quarantine", "refused"), rows, wrap="stands")
+
+
+def _as_value(status: PeerStatus) -> dict[str, Any]:
+    return {
+        "peer": status.name,
+        "url": status.url,
+        "stands": status.words,
+        "in_step": status.in_step,
+        "identity": status.identity,
+        "last_success": status.last_success,
+        "ledger": dict(status.ledger),
+        "collections": [
+            {
+                "collection": one.wanted,
+                "id": one.collection_id,
+                "protocol": one.protocol,
+                "stands": one.words,
+                "cursor": one.cursor,
+                "last_success": one.last_success,
+                "last_error": one.last_error,
+                "failures": one.failures,
+            }
+            for one in status.collections
+        ],
+    }
+
+
+def show(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """One peer: how each of its collections stands, what it may read of ours, and what was not taken in."""
+    run(_show(home, name, as_json=as_json))
+
+
+async def _show(given: str | None, name: str, *, as_json: bool) -> None:
+    async with session(given) as here:
+        configuration = await here.configuration()
+        async with here.store.reading() as tx:
+            party = await find_party(tx, here, configuration, name)
+            status = await peer_status(tx, configuration, name)
+            rows = await peers.ledger_rows(tx, party.id, limit=1000)
+    reads = [key for key in configuration.settings.collections if configuration.can_read(name, key)]
+    bad = [row for row in rows if row.outcome in ("quarantined", "refused")]
+    if as_json:
+        problems = [
+            {
+                "at": row.at,
+                "outcome": row.outcome,
+                "id": row.object_id,
+                "position": row.position,
+                "reason": row.reason,
+            }
+            for row in bad
+        ]
+        say_json({**_as_value(status), "reads": reads, "problems": problems})
+        return
+    tz = zone(configuration.settings.node.timezone)
+    say(f"{name}: {status.words}", "bold")
+    say(f"  {status.url}")
+    say(f"  speaks for {status.identity or 'no identity that we know'}")
+    say(f"  reads of ours: {', '.join(reads) or 'nothing'}")
+    say(f"  offered us: {', '.join(f'{count:,} {outcome}' for outcome, count in status.ledger.items())}")
+    for one in status.collections:
+        read_up_to = f"; read up to {one.cursor}" if one.cursor else ""
+        say(f"  {one.wanted} ({one.protocol or 'not contacted'}): {one.words}{read_up_to}")
+    if bad:
+        say()
+        lines = [
+            (moment_text(row.at, tz), row.outcome, row.object_id or "unreadable", row.reason)
+            for row in bad[:_PROBLEMS_SHOWN]
+        ]
+        show_table(("when", "", "object", "reason"), lines, wrap="reason")
+
+
+# --- suspend, resume -----------------------------------------------------------------------------------------
+
+
+def suspend(name: NameArgument, yes: YesOption = False, home: HomeOption = None) -> None:
+    """Stop the exchange with a peer at once, both ways: it is refused, and not read. `resume` lifts it."""
+    run(_set_suspended(home, name, suspended=True, yes=yes))
+
+
+def resume(name: NameArgument, yes: YesOption = False, home: HomeOption = None) -> None:
+    """Take the exchange with a suspended peer up again, where it stopped."""
+    run(_set_suspended(home, name, suspended=False, yes=yes))
+
+
+async def _set_suspended(given: str | None, name: str, *, suspended: bool, yes: bool) -> None:
+    async with session(given) as here:
+        configuration = await here.configuration()
+        async with here.store.reading() as tx:
+            party = await find_party(tx, here, configuration, name)
+        if party.suspended == suspended:
+            say(f"{name} is suspended already." if suspended else f"{name} is not suspended.")
+            return
+        reads = [key for key in configuration.settings.collections if configuration.can_read(name, key)]
+        verb = "loses" if suspended else "gets back"
+        warn(f"{name} {verb} its access to {', '.join(reads) or 'nothing'}; what it holds stays with it.")
+        ask("Suspend it?" if suspended else "Resume?", yes=yes)
+        async with here.store.writing() as tx:
+            await parties.set_suspended(tx, party.id, suspended)
+            await audit.append(tx, "suspended" if suspended else "resumed", name, {}, await tx.now())
+    say(f"{name} is suspended." if suspended else f"{name} is resumed.")
+
+
+# --- sync ----------------------------------------------------------------------------------------------------
+
+
+def sync(
+    peer: Annotated[str | None, typer.Argument(metavar="[PEER]", help="Only this one.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="To the end of each collection, and no further.")] = True,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read from peers now, to the end of what they offer, whatever the time of their next turn."""
+    del once  # what it always does: `serve` is what goes on reading
+    reports = run(_sync(home, peer))
+    for report in reports:
+        if as_json:
+            say_json(_report_as_value(report))
+        else:
+            say(f"{report.peer}/{report.wanted}: {_report_in_words(report)}")
+    if not reports and not as_json:
+        say("Nothing is pulled from any peer.")
+    failed = [report for report in reports if report.state != "in step"]
+    if failed:
+        raise typer.Exit(1 if len(failed) == len(reports) else 3)
+    if any(report.tally.quarantined for report in reports):
+        raise typer.Exit(3)
+
+
+async def _sync(given: str | None, peer: str | None) -> list[PullReport]:
+    async with session(given) as here:
+        if peer is not None:
+            await _check_peer(here, peer)
+        return await sync_all(here.store, here.home, here.node, peer)
+
+
+async def _check_peer(here: Session, name: str) -> None:
+    configuration = await here.configuration()
+    async with here.store.reading() as tx:
+        await find_party(tx, here, configuration, name)
+    if name not in configuration.settings.peers:
+        raise NotFound(f"{name!r} is an account: it reads from us{_nearest_peer(configuration.settings, name)}")
+
+
+def _report_in_words(report: PullReport) -> str:
+    tally = report.tally
+    if report.state == "failed":
+        return f"failed: {report.error}"
+    parts = [
+        f"{plural(tally.stored, 'object')} stored",
+        *(
+            f"{getattr(tally, word):,} {word}"
+            for word in ("withdrawn", "quarantined", "refused")
+            if getattr(tally, word)
+        ),
+    ]
+    return f"{report.state}; {', '.join(parts)}"
+
+
+def _report_as_value(report: PullReport) -> dict[str, Any]:
+    tally = report.tally
+    words = ("seen", "stored", "duplicate", "quarantined", "refused", "withdrawn")
+    return {
+        "peer": report.peer,
+        "collection": report.wanted,
+        "state": report.state,
+        "error": report.error,
+        **{word: getattr(tally, word) for word in words},
+    }

@@ -1,0 +1,96 @@
+"""Planning: what a configuration would do, shown before it does it: by collection, by reader, with ids."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tocsin.cli.console import plural, say, show_table
+from tocsin.cli.ids import short
+from tocsin.sharing.apply import Change, CollectionPlan, Kind, Plan
+
+_WORDS: dict[Kind, str] = {
+    "release": "release",
+    "redact": "redact",
+    "withdraw": "withdraw",
+    "restore": "show whole",
+}
+_IDS_SHOWN = 6  # per kind and collection; --json has them all
+
+
+def show_plan(shown: Plan) -> None:
+    """Tables of what would move. Incidents are named; what comes along with them is counted."""
+    if shown.is_in_force:
+        say("The files are what is in force.")
+        return
+    moving = [collection for collection in shown.collections if collection.touches_released]
+    if not moving:
+        say("No reader would see anything else than now.")
+    for collection in moving:
+        _show_collection(collection)
+        say()
+
+
+def _show_collection(collection: CollectionPlan) -> None:
+    who = ", ".join(collection.readers) or "nobody"
+    gone = " is no longer in the files: nobody reads it any more" if collection.closed else f", read by {who}"
+    say(f"{collection.key}{gone} ({collection.standing:,} objects stand there)", "bold")
+    for name in collection.readers_added:
+        say(f"  {name} starts to read it: {plural(collection.standing, 'object')} that stand there already")
+    for name in collection.readers_removed:
+        say(f"  {name} stops reading it, and may keep what was offered")
+    rows = [_row(collection, kind) for kind in _WORDS if collection.count(kind)]
+    if rows:
+        show_table(("", "objects", "incidents", "by rule"), rows, wrap="incidents")
+    for name in collection.readers:
+        if collection.changes:
+            say(f"  {name}: {_for_reader(collection)}")
+
+
+def _row(collection: CollectionPlan, kind: Kind) -> tuple[str, str, str, str]:
+    changes = [change for change in collection.changes if change.kind == kind]
+    rules = dict.fromkeys(rule for change in changes for rule in change.rules)
+    return f"  {_WORDS[kind]}", str(len(changes)), _incidents(changes), " ".join(rules)
+
+
+def _incidents(changes: Sequence[Change]) -> str:
+    ids = [short(change.object_id) for change in changes if change.type == "incident"]
+    more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
+    return " ".join(ids[:_IDS_SHOWN]) + more if ids else "none"
+
+
+def _for_reader(collection: CollectionPlan) -> str:
+    said: tuple[tuple[str, Kind], ...] = (
+        ("receives", "release"),
+        ("loses", "withdraw"),
+        ("sees redacted", "redact"),
+        ("sees whole again", "restore"),
+    )
+    parts = [f"{verb} {plural(collection.count(kind), 'object')}" for verb, kind in said if collection.count(kind)]
+    return ", ".join(parts)
+
+
+def plan_as_value(shown: Plan) -> dict[str, Any]:
+    """The plan for scripts."""
+    return {
+        "sha256": shown.proposed.sha256,
+        "in_force": shown.in_force,
+        "touches_released": shown.touches_released,
+        "confirm": shown.taken_away,
+        "collections": [_collection_as_value(collection) for collection in shown.collections],
+    }
+
+
+def _collection_as_value(collection: CollectionPlan) -> dict[str, Any]:
+    return {
+        "collection": collection.key,
+        "closed": collection.closed,
+        "readers": list(collection.readers),
+        "readers_added": list(collection.readers_added),
+        "readers_removed": list(collection.readers_removed),
+        "standing": collection.standing,
+        "changes": list(_changes_as_value(collection.changes)),
+    }
+
+
+def _changes_as_value(changes: Iterable[Change]) -> Iterable[dict[str, Any]]:
+    for change in changes:
+        yield {"id": change.object_id, "type": change.type, "kind": change.kind, "rules": list(change.rules)}

@@ -1,0 +1,126 @@
+"""Serve: the node as a process: it answers readers, reads from peers, and follows what is in force."""
+
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tocsin.cli.console import say, warn
+from tocsin.cli.session import HomeOption, Session, database_settings, home_of, proposed, run, session
+from tocsin.cli.start import bring_into_force
+from tocsin.errors import BadFile, Refused
+from tocsin.policy.configuration import Configuration
+from tocsin.sharing.apply import plan
+from tocsin.store.transaction import Store
+
+if TYPE_CHECKING:
+    import uvicorn
+
+DEFAULT_PORT = 8390
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app this file's command."""
+    app.command("serve", rich_help_panel="Start")(serve)
+
+
+def serve(
+    host: Annotated[str, typer.Option("--host", metavar="H", help="Address to listen on.")] = _LOOPBACK[0],
+    port: Annotated[
+        int, typer.Option("--port", metavar="P", min=0, max=65535, help="0: any free one.")
+    ] = DEFAULT_PORT,
+    home: HomeOption = None,
+) -> None:
+    """Answer readers and read from peers, until ^C. TLS is the affair of a proxy in front (see deploy/)."""
+    run(_serve(home, host, port))
+
+
+async def _serve(given: str | None, host: str, port: int) -> None:
+    home = home_of(given)
+    await Store.create(home.database_url(database_settings(home)))
+    async with session(given) as here:
+        await _follow_files(here)
+        configuration = await here.configuration()
+        listening = _listen(host, port)
+        address = f"http://{host if ':' not in host else f'[{host}]'}:{listening.getsockname()[1]}"
+        if host not in _LOOPBACK:
+            warn(f"Without TLS, tokens travel in the clear: put a proxy before {host} (see deploy/).")
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        with _ending_quietly():
+            await _server(here, lambda: _say_where(configuration, address)).serve(sockets=[listening])
+    say("Stopped.")
+
+
+def _say_where(configuration: Configuration, address: str) -> None:
+    say(f"{configuration.settings.node.name} listens on {address} (discovery: {address}/taxii2/). ^C ends it.")
+
+
+def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
+    # The web server and its framework take longer to import than most commands take to run: only this one pays.
+    import asyncio
+
+    import uvicorn
+
+    from tocsin.app import make_app, serving
+    from tocsin.peers import worker
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                started()
+
+    async def read_peers() -> None:
+        await worker.run(here.store, here.home, here.node, asyncio.Event())  # ended by being cancelled
+
+    app = make_app(here.store, here.home, worker=read_peers)
+    return Server(uvicorn.Config(app, **serving(log_config=None, log_level="warning", access_log=False)))
+
+
+async def _follow_files(here: Session) -> None:
+    """What touches nothing released takes effect at start; anything else waits for `apply` (DESIGN 2.5)."""
+    try:
+        wanted = proposed(here.home)
+    except BadFile as why:
+        warn(f"The files cannot be used, and what is in force stays so:\n{why}")
+        return
+    async with here.store.reading() as tx:
+        shown = await plan(tx, wanted, here.node)
+    if shown.is_in_force:
+        return
+    if shown.touches_released:
+        warn("The files differ from what is in force, and would change what readers see: see tocsin apply.")
+        return
+    await bring_into_force(here, shown)
+    say("The files are in force now; no reader sees anything else than before.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+    except OSError as why:
+        raise Refused(f"cannot listen on {host}, port {port}: {why.strerror or why}") from why
+    return listening
+
+
+@contextmanager
+def _ending_quietly() -> Iterator[None]:
+    """A signal that ends the server ends it well: uvicorn raises it once more when all is done."""
+
+    def heard(number: int, frame: object) -> None: ...
+
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,138 @@
+"""Status: on one screen, what waits for a person. Exit code 3 when something does."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from tocsin.cli.console import plural, say, say_json
+from tocsin.cli.listing import all_seen, look_around
+from tocsin.cli.session import HomeOption, JsonOption, Session, proposed, run, session
+from tocsin.cli.start import changed_files
+from tocsin.errors import BadFile
+from tocsin.peers.status import PeerStatus, peer_statuses
+from tocsin.policy.configuration import Configuration
+from tocsin.store import releases
+
+_CALM = ("in step", "suspended", "nothing pulled")  # a suspension is a person's own doing
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app this file's command."""
+    app.command("status", rich_help_panel="Start")(status)
+
+
+def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """What waits to be published or classified, what is stuck, how peers stand, what is not in force."""
+    found = run(_status(home))
+    if as_json:
+        say_json(found.as_value())
+    else:
+        found.show()
+    if found.needs_a_person:
+        raise typer.Exit(3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """Everything on the screen. `files`: how they differ from what is in force, in words; '' if they do not."""
+
+    name: str
+    incidents: int
+    from_others: int
+    review: int
+    waiting: int
+    held: int
+    collections: tuple[tuple[str, int, int, str | None], ...]  # key, objects, readers, why stuck
+    peers: tuple[PeerStatus, ...]
+    files: str
+
+    @property
+    def quarantined(self) -> int:
+        return sum(peer.quarantined for peer in self.peers)
+
+    @property
+    def needs_a_person(self) -> bool:
+        stuck = any(why for *_, why in self.collections)
+        troubled = any(peer.words not in _CALM for peer in self.peers)
+        return bool(self.review or self.waiting or stuck or troubled or self.quarantined or self.files)
+
+    def as_value(self) -> dict[str, Any]:
+        return {
+            "node": self.name,
+            "needs_a_person": self.needs_a_person,
+            "incidents": self.incidents,
+            "from_others": self.from_others,
+            "review": self.review,
+            "waiting": self.waiting,
+            "held": self.held,
+            "collections": [
+                {"collection": key, "standing": standing, "readers": readers, "stuck": why}
+                for key, standing, readers, why in self.collections
+            ],
+            "peers": [
+                {"peer": peer.name, "stands": peer.words, "quarantined": peer.quarantined} for peer in self.peers
+            ],
+            "files": self.files,
+        }
+
+    def show(self) -> None:
+        say(f"{self.name}: {plural(self.incidents, 'incident')}, {self.from_others:,} of them from others", "bold")
+        say()
+        self._line(self.review, "to review", "a person must classify them: tocsin incidents --review")
+        self._line(self.waiting, "to publish", "nobody sees them before: tocsin publish --waiting")
+        self._line(self.held, "held", "kept here by a person: tocsin incidents --held")
+        self._line(self.quarantined, "in quarantine", "they claim what they may not: tocsin peer show NAME")
+        for key, standing, readers, why in self.collections:
+            say(f"  {key}: {plural(standing, 'object')}, {plural(readers, 'reader')}{', STUCK' if why else ''}")
+            if why:
+                say(f"      nothing new enters it: {why}")
+        for peer in self.peers:
+            say(f"  {peer.name}: {peer.words}")
+        say()
+        say(self.files or "The files are what is in force.")
+        if not self.needs_a_person:
+            say("Nobody is needed.")
+
+    def _line(self, count: int, what: str, then: str) -> None:
+        if count:
+            say(f"  {count:>5,} {what:<14} {then}")
+
+
+async def _status(given: str | None) -> _Status:
+    async with session(given) as here:
+        configuration = await here.configuration()
+        incidents = others = review = waiting = held = 0
+        async with here.store.reading() as tx:
+            around = await look_around(tx, configuration)
+            async for seen in all_seen(tx, around):
+                incidents += 1
+                others += not seen.ours
+                review += seen.needs_review
+                waiting += seen.waiting
+                held += seen.held
+            rows = {row.key: row for row in await releases.collections(tx)}
+            peers = tuple(await peer_statuses(tx, configuration))
+        return _Status(
+            name=configuration.settings.node.name,
+            incidents=incidents,
+            from_others=others,
+            review=review,
+            waiting=waiting,
+            held=held,
+            collections=tuple(
+                (key, rows[key].standing, len(settings.readers), rows[key].stuck)
+                for key, settings in configuration.settings.collections.items()
+            ),
+            peers=peers,
+            files=_files(here, configuration),
+        )
+
+
+def _files(here: Session, configuration: Configuration) -> str:
+    try:
+        proposed(here.home)
+    except BadFile as why:
+        return f"The files cannot be used ({plural(len(why.problems), 'problem')}: tocsin check)."
+    changed = changed_files(configuration.files, here.home.configuration_files())
+    return f"Not in force yet: {', '.join(changed)} (tocsin apply)." if changed else ""

@@ -1,0 +1,122 @@
+"""Wording: values as a duty officer reads them: short words, ages, times in the node's zone. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from tocsin.stix.incident import Findings
+
+# The ten categories in a list of incidents; `show` has them in full.
+EFFECT_WORDS = {
+    "message-manipulation": "message",
+    "external-denial-of-service": "ext-dos",
+    "internal-denial-of-service": "int-dos",
+    "data-attack": "data-attack",
+    "physical-attack": "physical",
+    "exploitation-of-sensors": "sensors",
+    "exploitation-of-end-hosts": "end-hosts",
+    "exploitation-of-network-infrastructure": "network",
+    "exploitation-of-application-server": "app-server",
+    "exploitation-of-data-in-transit": "in-transit",
+}
+_TYPE_LETTERS = {"disruptive": "D", "exploitive": "E", "mixed": "M", "undetermined": "U"}
+_DETERMINATIONS = {"suspected": "susp", "confirmed": "conf", "blocked": "blocked", "failed-attempt": "failed"}
+_AGES = ((86_400, "d"), (3_600, "h"), (60, "m"))
+
+
+def zone(name: str) -> tzinfo:
+    """The zone of `node.timezone`; UTC for a name that this machine does not know (`tocsin check` says so)."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def moment_text(micros: int, tz: tzinfo) -> str:
+    """`2025-03-14 03:12 EET`."""
+    return datetime.fromtimestamp(micros // 1_000_000, tz).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def age(micros: int) -> str:
+    """A span as `3h` or `12d`, in the greatest unit that it fills."""
+    seconds = max(micros, 0) // 1_000_000
+    for length, unit in _AGES:
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def occurred(findings: Findings) -> str:
+    """`2025-03-14`, `2025-03`, `2025`, `?`: never more than is known, and never more than a day."""
+    period = findings.times.occurred
+    start = (period.start or period.end) if period else None
+    return start.value[:10] if start else "?"
+
+
+def state(findings: Findings) -> str:
+    """`susp/open`, `conf/contained`, `conf/closed`, `false`."""
+    if findings.determination == "false-positive":
+        return "false"
+    status: str = findings.investigation_status or "open"
+    if status == "open" and findings.times.contained:
+        status = "contained"
+    return f"{_DETERMINATIONS.get(findings.determination or '', '?')}/{status}"
+
+
+def type_and_effects(findings: Findings) -> str:
+    """`D data-attack`, `M data-attack+app-server`, `U`, `foothold`, `not-cyber`."""
+    match findings.effect_type:
+        case "not-cyber":
+            return "not-cyber"
+        case "no-effect":
+            return findings.stage if findings.stage not in (None, "effect", "unknown") else "no-effect"
+        case kind:
+            effects = "+".join(EFFECT_WORDS[effect.effect] for effect in findings.effects)
+            return f"{_TYPE_LETTERS[kind]} {effects}".rstrip()
+
+
+def where(findings: Findings) -> str:
+    """`health/hospital EE,LV`: the sector in NIS2's words where it is given so, else its NAICS code."""
+    named = [sector for sector in findings.sectors if sector.startswith("nis2:")] or list(findings.sectors)
+    sector = named[0].removeprefix("nis2:").removeprefix("naics:") if named else ""
+    return f"{sector} {','.join(findings.countries)}".strip()
+
+
+def severity(findings: Findings) -> str:
+    """`4 (3–5)` or `?`."""
+    index = findings.severity.disruption_index if findings.severity else None
+    if index is None or index.best is None:
+        return "?"
+    bounds = f" ({index.lo}–{index.hi})" if index.lo is not None and index.hi is not None else ""
+    return f"{index.best}{bounds}"
+
+
+def confidence(findings: Findings) -> str:
+    """`85m` mapped, `90a` assessed, `60r` reported; `?` without an effect."""
+    sure = findings.confidence
+    basis = findings.classified.basis if findings.classified else None
+    if sure is None:
+        return "?"
+    return f"{sure}{(basis or findings.effects[0].basis)[0]}"
+
+
+def clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: max(length - 1, 1)] + "…"
+
+
+def fitted(rows: Sequence[Sequence[str]], narrowest: Sequence[int], width: int) -> list[list[str]]:
+    """The rows, the header among them, cut so that all columns, a space apart, fit into `width`.
+
+    The widest column that may still shrink gives first; `narrowest` is how far each may (0: not at all).
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while sum(widths) + len(widths) - 1 > width:
+        loose = [index for index, least in enumerate(narrowest) if least and widths[index] > least]
+        if not loose:
+            break
+        widths[max(loose, key=lambda index: widths[index])] -= 1
+    return [[clipped(cell, length) for cell, length in zip(row, widths, strict=True)] for row in rows]
+
+
+def listed(words: Iterable[str], nothing: str = "—") -> str:
+    return ", ".join(words) or nothing
