@@ -67,6 +67,7 @@ async def waiting(tx: Transaction) -> list[str]:
             version.id == belonging.c.incident_id,
             exists().where(source.c.version_seq == version.seq, source.c.word != "withdraw"),
         )
+        .correlate(belonging)  # of the outermost query, also from inside `covered`
         .scalar_subquery()
     )
     covered = exists().where(
