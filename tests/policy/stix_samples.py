@@ -17,7 +17,9 @@ SCHEMAS = Path(_PACKAGE.origin).parent / "schemas-2.1" / "schemas"
 UUID = "6b1f2c3d-4e5f-4a6b-8c7d-0e1f2a3b4c5d"
 OTHER = "1d2c3b4a-5f6e-4d7c-8b9a-0f1e2d3c4b5a"
 UNKNOWN_EXTENSION = "extension-definition--7c8d9e0f-1a2b-4c3d-8e4f-5a6b7c8d9e0f"
-TYPES = sorted(file.stem for folder in ("sdos", "sros", "observables") for file in (SCHEMAS / folder).glob("*.json"))
+TYPES = sorted(
+    file.stem for folder in ("sdos", "sros", "observables") for file in (SCHEMAS / folder).glob("*.json")
+)
 OBSERVABLES = sorted(file.stem for file in (SCHEMAS / "observables").glob("*.json"))
 
 _LATER = ("last_seen", "last_observed", "until", "stop_time", "ended", "end", "expires", "not_after", "modified")

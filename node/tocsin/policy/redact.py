@@ -6,8 +6,7 @@ its kind says: a word of a vocabulary, a number, a time told to the day (to the 
 redacted), a reference as it stands in this collection. Text, references to elsewhere and labels need a `keep`.
 
 An observable is a fact whole or not at all. Whose it is comes from `side`; an unknown side counts as the victim's,
-and who hides the victim hides the victim's observables. The patterns of indicators quote observables and count
-as these.
+and who hides the victim hides the victim's observables.
 """
 
 import json
@@ -48,7 +47,6 @@ _MADE = frozenset(
 )
 _UNKNOWN_PROPERTIES, _UNKNOWN_EXTENSIONS = "unknown-properties", "unknown-extensions"
 _SHORT_NAMES = {EXTENSION_ID: "effects", INCIDENT_CORE_ID: "incident-core"}
-_UNSIDED = frozenset({"identity", "location", "infrastructure"})
 # STIX 2.1: the first must be before the second; to the day they may fall together
 _STRICTLY_BEFORE = (("valid_from", "valid_until"), ("start_time", "stop_time"))
 _SECTOR = re.compile(r"^(naics:[1-9]\d{1,5}|nis2:[a-z-]+(/[a-z][a-z0-9-]{0,62})?)$", re.ASCII)
@@ -238,14 +236,10 @@ def _check_copyable(value: Mapping[str, Any], shape: _Shape, hidden: frozenset[s
 def _withholding(value: Mapping[str, Any], shape: _Shape, side: Side | None) -> frozenset[str]:
     """The groups any of which leaves this object out as a whole."""
     found = set(shape.withheld.get("always", ()))
-    if shape.type == "indicator" and side != "attacker":
-        found.add("victim-observables")
     for name, by in shape.withheld.get("by", {}).items():
         found.update(by.get(value.get(name), ()))
     sides = shape.withheld.get("side", {})
-    # of a party, a place or an infrastructure on no known side a copy holds codes alone, and these name nobody
-    if side is not None or shape.type not in _UNSIDED:
-        found.update(sides.get(side or "unknown", sides.get("unknown", ())))
+    found.update(sides.get(side, sides.get("unknown", ())))
     return frozenset(found)
 
 
