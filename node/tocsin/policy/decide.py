@@ -6,7 +6,7 @@ which keeps it out and recalls nothing, unless another rule denies for certain (
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tocsin.policy.attributes import ANY_ORIGIN, OURS, Provenance, attributes, within
@@ -140,7 +140,7 @@ class _Case:
     attributes: Mapping[str, Any]
     value: Mapping[str, Any]
     readers: tuple[Reader, ...]
-    _data: Data | None = None
+    _data: dict[bool, Data] = field(default_factory=dict)  # with the object itself, and without
 
     def meets(self, rule: Rule) -> bool:
         """Whether a rule applies. Raises _RuleFailed when that cannot be told."""
@@ -194,10 +194,11 @@ class _Case:
     def _when(self, rule: Rule) -> bool:
         if rule.when is None:
             return True
-        if self._data is None:
-            self._data = _data(self.attributes, self.value, self.readers)
+        if rule.looks_inside not in self._data:
+            inside = self.value if rule.looks_inside else {}
+            self._data[rule.looks_inside] = _data(self.attributes, inside, self.readers)
         try:
-            answer = rule.when.value(self._data)
+            answer = rule.when.value(self._data[rule.looks_inside])
         except ExpressionFailed as why:
             raise _RuleFailed(str(why)) from why
         if not isinstance(answer, bool):

@@ -73,7 +73,11 @@ Wanted = bool | tuple[str, ...] | Range
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `places` gives file:line of the rule ("") and of each match key."""
+    """One rule. `places` gives file:line of the rule ("") and of each match key.
+
+    `reader_attributes`: what it asks of readers, in `match` and in `when`; `depends_on_readers` also when it only
+    counts them. `looks_inside`: its expression speaks of the object itself and not of its attributes alone.
+    """
 
     id: str
     match: Mapping[str, Wanted]
@@ -83,22 +87,13 @@ class Rule:
     keep: frozenset[str]
     reason: str
     places: Mapping[str, str] = field(repr=False, compare=False)
+    reader_attributes: frozenset[ReaderAttribute]
+    depends_on_readers: bool
+    looks_inside: bool
 
     @property
     def said(self) -> Reason:
         return Reason(self.id, self.reason)
-
-    @property
-    def reader_attributes(self) -> frozenset[ReaderAttribute]:
-        """What it asks of readers, in `match` and in `when`."""
-        asked = {READER_KEYS[key] for key in self.match if key in READER_KEYS}
-        if self.when is not None:
-            asked |= {cast(ReaderAttribute, name) for name in _reader_names(self.when.text) if name != "name"}
-        return frozenset(asked)
-
-    @property
-    def depends_on_readers(self) -> bool:
-        return bool(self.reader_attributes) or (self.when is not None and _speaks_of_readers(self.when.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +194,8 @@ def _read_rule(document: Document, index: int, given: Any) -> Rule:
             problems += why.problems
     if problems:
         raise BadFile(problems)
+    said = text.when or ""
+    asked = {READER_KEYS[key] for key in match if key in READER_KEYS} | _reader_names(said)
     return Rule(
         id=text.id,
         match=match,
@@ -208,6 +205,9 @@ def _read_rule(document: Document, index: int, given: Any) -> Rule:
         keep=frozenset(text.keep),
         reason=text.reason.strip(),
         places={"": document.place(at)} | {key: document.place((*at, "match", key)) for key in match},
+        reader_attributes=frozenset(asked),
+        depends_on_readers=bool(asked) or _speaks_of("readers", said),
+        looks_inside=_speaks_of("stix", said),
     )
 
 
@@ -346,8 +346,8 @@ def _read_when(place: str, text: str) -> Expression:
     return expression
 
 
-def _speaks_of_readers(text: str) -> bool:
-    return re.search(r"\breaders\b", _LITERAL.sub("''", text)) is not None
+def _speaks_of(variable: str, text: str) -> bool:
+    return re.search(rf"\b{variable}\b", _LITERAL.sub("''", text)) is not None
 
 
 def _selected_of_readers(text: str) -> set[str]:
@@ -359,15 +359,16 @@ def _selected_of_readers(text: str) -> set[str]:
     return found
 
 
-def _reader_names(text: str) -> set[str]:
+def _reader_names(text: str) -> set[ReaderAttribute]:
     """The attributes that an expression may ask of a reader; rather one too many than one too few."""
-    if not _speaks_of_readers(text):
+    if not _speaks_of("readers", text):
         return set()
     code = re.sub(r"\b(object|stix)\s*\.\s*\??\w+", "", _LITERAL.sub("''", text))
     written = set(re.findall(r"\.\s*\??(\w+)", code))
     # readers[0]['country']: a name may also be written as a text
     written |= {literal[1:-1] for literal in _LITERAL.findall(text)}
-    return written & set(_READER_NAMES)
+    known: tuple[ReaderAttribute, ...] = get_args(ReaderAttribute)
+    return {name for name in known if name in written}
 
 
 # --- tests ---------------------------------------------------------------------------------------------------
