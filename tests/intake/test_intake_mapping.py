@@ -1,6 +1,7 @@
 """Mappings: every fault in a file is told with its line, and the nearest word."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema_rs
@@ -44,6 +45,19 @@ def test_a_good_mapping_is_read_and_no_is_a_word() -> None:
     assert mapping.knows("Kind", "no")
     record = SourceRecord("1", {"Ticket": "1", "Country": "NO", "Kind": "Crypto"}, b"", "t:2")
     assert translate(record, mapping).findings.countries == ("NO",)
+
+
+def test_rows_have_ids_that_travel_whatever_signs_their_values_have() -> None:
+    text = GOOD.replace("values: Crypto", "values: [Crypto, Größe, Gräße, 攻撃]")
+    mapping = read_mapping(text, "tickets.yaml")
+    rules = set()
+    for kind in ("Crypto", "Größe", "Gräße", "攻撃"):
+        found = translate(SourceRecord("1", {"Ticket": "1", "Kind": kind}, b"", "t:2"), mapping)
+        assert found.format == "tickets"
+        rules |= {effect.rule for effect in found.findings.effects}
+    assert "mine:Kind/Crypto" in rules
+    assert len(rules) == 4
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,99}", rule) for rule in rules)
 
 
 @pytest.mark.parametrize(

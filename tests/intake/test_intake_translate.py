@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tocsin.errors import BadFile
 from tocsin.intake.formats import SourceRecord
@@ -439,6 +441,33 @@ def test_a_record_of_another_shape_is_translated_as_far_as_it_goes(strange: dict
     base: dict[str, Any] = {"action": {"malware": {"variety": ["Ransomware"]}}, "attribute": {}}
     found = translate(SourceRecord("r", base | strange, b"{}", "x:1"), VERIS)
     assert found.findings.effect_type in ("disruptive", "undetermined", "exploitive")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 99999) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+PARTS = ("action", "actor", "asset", "attribute", "victim", "timeline", "plus", "summary", "security_incident")
+INNER = (
+    "hacking",
+    "malware",
+    "variety",
+    "assets",
+    "confidentiality",
+    "data_disclosure",
+    "incident",
+    "year",
+    "secondary",
+)
+
+
+@given(st.dictionaries(st.sampled_from(PARTS), st.dictionaries(st.sampled_from(INNER), JSON) | JSON))
+@settings(max_examples=80, deadline=None)
+def test_no_record_of_whatever_shape_makes_a_translation_fail(value: dict[str, Any]) -> None:
+    found = translate(SourceRecord("r", value, b"{}", "x:1"), VERIS)
+    assert 0 <= found.confidence <= 100
+    assert found.as_value() == translate(SourceRecord("r", value, b"{}", "x:1"), VERIS).as_value()
 
 
 def test_what_classify_prints_has_exactly_the_agreed_fields() -> None:

@@ -1,5 +1,6 @@
 """Gather: what the tables, rules and values of a mapping find in one record, before anything is weighed."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingOf
@@ -12,7 +13,7 @@ from tocsin.errors import BadInput
 from tocsin.intake.mapping import CodesAt, CountAt, Mapping, MomentAt, Row, Rule
 from tocsin.intake.observables import observable
 from tocsin.intake.weigh import Said
-from tocsin.policy.expression import ExpressionFailed, prepare
+from tocsin.policy.expression import Data, ExpressionFailed, prepare
 from tocsin.stix.effects import NIS2_SECTORS, Fidelity
 from tocsin.stix.incident import Estimate, Moment, Period, Times, moment, moment_of
 from tocsin.stix.markings import Tlp, tlp_from_word
@@ -54,6 +55,7 @@ class Gathered:
     def __init__(self, record: MappingOf[str, Any], mapping: Mapping) -> None:
         self.record = record
         self.mapping = mapping
+        self.data = prepare({"i": record})
         self.applied: list[Applied] = []
         self.unmapped: list[Unmapped] = []
         self.unknown_words: list[Unmapped] = []  # those of `unmapped` that a table should have known
@@ -99,7 +101,7 @@ class Gathered:
         if expression is None:
             return True
         try:
-            return bool(expression.value(prepare({"i": self.record, "signs": sorted(signs)})))
+            return bool(expression.value(Data({**self.data.values, "signs": sorted(signs)})))
         except ExpressionFailed as why:
             self.failures.append(f"the rule {rule.id} could not be applied: {why}")
             return False
@@ -226,7 +228,7 @@ class Gathered:
         for path, sign, width in ((at.year, "", 4), (at.month, "-", 2), (at.day, "-", 2)):
             part = next((text for _, text in _found(self.record, path, None)), "") if path else ""
             part = part.removesuffix(".0")
-            if not part.isdigit() or not int(part):
+            if not (part.isascii() and part.isdigit() and int(part)):
                 break
             text += f"{sign}{part:0>{width}}"
         return at.year or "", text
@@ -283,7 +285,10 @@ class Gathered:
 def _rule_id(mapping: str, path: str, value: str) -> str:
     """The id of a row: mapping, path, value, in the signs that the effects extension allows in a rule's id."""
     plain = re.sub(r"[^A-Za-z0-9._:/+]+", "-", f"{path}/{value}").strip("-")
-    return f"{mapping}:{plain}"[:100]
+    if path.isascii() and value.isascii():
+        return f"{mapping}:{plain}"[:100]
+    digest = hashlib.sha256(f"{path}/{value.casefold()}".encode()).hexdigest()[:8]
+    return f"{mapping}:{plain[:60]}-{digest}"
 
 
 def _value_paths(values: Any) -> Iterator[str]:

@@ -9,7 +9,8 @@ made from the models below.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -277,6 +278,7 @@ class Mapping:
     """A mapping that was read and checked: what `translate` works with."""
 
     file: MappingFile
+    key: str  # the name of its file: what a person calls the format in `tocsin import FORMAT`
     rows: tuple[MappingOf[str, Row], ...] = field(repr=False)  # per table, by value in lower case
     expressions: MappingOf[str, Expression] = field(repr=False)  # per rule that has a `when`
     lookups: MappingOf[str, MappingOf[str, Any]] = field(repr=False)
@@ -321,7 +323,7 @@ def read_mapping(text: str, name: str, read_lookup: ReadText | None = None) -> M
     expressions = _compile(file, document, lookups, problems)
     if problems:
         raise BadFile(problems)
-    return Mapping(file, rows, expressions, lookups)
+    return Mapping(file, PurePath(name).stem, rows, expressions, lookups)
 
 
 def load_mapping(format_: str, home: Home | None = None) -> Mapping:
@@ -330,15 +332,11 @@ def load_mapping(format_: str, home: Home | None = None) -> Mapping:
     Raises NotFound for a format without a mapping, BadFile for a faulty one.
     """
     file = f"{format_}.yaml"
-    own = home.mappings / file if home else None
-    if home is not None and own is not None and own.is_file():
-        return read_mapping(
-            _own_text(home, file), f"mappings/{file}", lambda lookup_file: _own_text(home, lookup_file)
-        )
+    if home is not None and (home.mappings / file).is_file():
+        return read_mapping(_own_text(home, file), f"mappings/{file}", partial(_own_text, home))
     if format_ not in shipped():
-        raise NotFound(
-            f"no mapping for {format_!r}{nearest(format_, shipped())} (there are: {', '.join(shipped())})"
-        )
+        there = ", ".join(shipped())
+        raise NotFound(f"no mapping for {format_!r}{nearest(format_, shipped())} (there are: {there})")
     return _shipped_mapping(format_)
 
 

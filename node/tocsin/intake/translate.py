@@ -94,7 +94,7 @@ def translate(record: SourceRecord, mapping: Mapping) -> Translation:
     reasons = (*weighed.reasons, *gathered.failures, *_unknown_values(gathered.unknown_words))
     applied = [*_applied(weighed, everything), *gathered.applied]
     return Translation(
-        format=mapping.file.format,
+        format=mapping.key,
         mapping=mapping.label,
         source_id=record.source_id,
         place=record.place,
