@@ -78,8 +78,7 @@ class Scene:
         self.later()
         incident = incident or next(version.id for version, _ in made if version.type == "incident")
         async with self.store.writing() as tx:
-            for version, _ in made:
-                await keep(tx, version, self.now)
+            await keep(tx, [version for version, _ in made], self.now)
             await records.put_belongings(tx, incident, [(version.id, role) for version, role in made])
             return await release(tx, self.configuration, NODE, [v.id for v, _ in made], now=self.now)
 

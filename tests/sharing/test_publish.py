@@ -14,7 +14,7 @@ from scene import (
 from tocsin.sharing.node import OURS
 from tocsin.stix.markings import Tlp
 from tocsin.stix.objects import make_object
-from tocsin.store import publications
+from tocsin.store import publications, releases
 
 AUTO = {"c": {"readers": ["acme"], "release": "automatic"}}
 BY_HAND = {"c": {"readers": ["acme"], "release": "by-hand"}}
@@ -273,3 +273,20 @@ async def test_a_copy_is_never_judged_as_if_it_were_an_incident_of_ours(scene):
     await scene.make((one, "incident"))
     await scene.apply(collections, {"c": REDACT + "\n", "d": ALLOW_ALL_OURS})
     assert await scene.incidents_seen("d") == {one.id}
+
+
+async def test_of_a_copy_only_the_newest_version_can_be_asked_for(scene):
+    """An older one was made under other rules, or of what has since been corrected."""
+    collections = {"c": {"readers": ["beta"], "release": "automatic"}}
+    await scene.apply(collections, {"c": REDACT})
+    one = scene.incident(actor_type="criminal", motives=["financial"], countries=["EE"], sectors=["naics:52"])
+    await scene.make((one, "incident"))
+    stricter = REDACT.replace("[victim, attribution]", "[victim, attribution, answers, severity-inputs]")
+    await scene.apply(collections, {"c": stricter})
+    scene.later()
+    changed = scene.incident(countries=["EE"], means=["wiper"])
+    await scene.make((changed, "incident"))
+    async with scene.store.reading() as tx:
+        collection_id = (await scene.ids(tx))["c"]
+        rows = (await releases.page(tx, collection_id, releases.Filter(versions=frozenset({"all"})), 100)).rows
+    assert len([row for row in rows if row.object_id.startswith("incident--")]) == 1

@@ -154,7 +154,7 @@ async def assess(
         modified=next_version(_moment(now), held.version),
         markings=list(held.value.get("object_marking_refs", ())),
     )
-    await keep(tx, make_object(value), now)
+    await keep(tx, [make_object(value)], now)
     return await release(tx, configuration, node, [incident], now=now)
 
 
@@ -188,7 +188,7 @@ async def _import_batch(
         known = await records.of_incidents(tx, ids)
         assessed = await records.newest_assessments(tx, ids)
         previous = await _made_before(tx, ids)
-        touched: list[str] = []
+        made: list[tuple[_Read, list[Built], str]] = []
         for read in batch:
             digest = _digest(read.translation, order)
             record = known.get(read.incident_id)
@@ -199,14 +199,11 @@ async def _import_batch(
             if faults := [fault for one in built for fault in problems(one.version)]:
                 report.outcomes.append(_outcome(read, "refused", "; ".join(map(str, faults[:5]))))
                 continue
-            if not dry_run:
-                await _keep(tx, order, read, built, digest, now)
-                touched += [one.version.id for one in built]
+            made.append((read, built, digest))
             report.outcomes.append(_outcome(read, "new" if record is None else "changed"))
-        if touched:
-            await audit.append(
-                tx, "imported", order.source, {"format": order.format, "objects": len(touched)}, now
-            )
+        if made and not dry_run:
+            touched = await _keep(tx, order, made, now)
+            await audit.append(tx, "imported", order.source, {"format": order.format, "records": len(made)}, now)
             report.released += await release(tx, configuration, node, touched, now=now)
 
 
@@ -253,32 +250,35 @@ def _assessed(findings: Findings, assessment: Assessment, configuration: Configu
 
 
 async def _keep(
-    tx: Transaction, order: Import, read: _Read, built: Sequence[Built], digest: str, now: int
-) -> None:
-    for one in built:
-        await keep(tx, one.version, now)
-    roles = [(one.version.id, one.role) for one in built]
-    await records.put_belongings(tx, read.incident_id, roles)
-    await records.put(
-        tx,
-        Record(
-            incident_id=read.incident_id,
-            owner=order.owner,
-            source=order.source,
-            format=order.format,
-            source_id=read.record.source_id,
-            content=read.record.raw,
-            place=read.record.place,
-            mapping=read.translation.mapping,
-            translation=read.translation.as_value(),
-            translation_sha256=digest,
-            imported=now,
-        ),
+    tx: Transaction, order: Import, made: Sequence[tuple[_Read, list[Built], str]], now: int
+) -> list[str]:
+    """Store what was made of the records, and the records; the ids of all objects."""
+    versions = [one.version for _, built, _ in made for one in built]
+    await keep(tx, versions, now)
+    for read, built, _ in made:
+        await records.put_belongings(tx, read.incident_id, [(one.version.id, one.role) for one in built])
+    await records.put(tx, *(_record(order, read, digest, now) for read, _, digest in made))
+    return list(dict.fromkeys(version.id for version in versions))
+
+
+def _record(order: Import, read: _Read, digest: str, now: int) -> Record:
+    return Record(
+        incident_id=read.incident_id,
+        owner=order.owner,
+        source=order.source,
+        format=order.format,
+        source_id=read.record.source_id,
+        content=read.record.raw,
+        place=read.record.place,
+        mapping=read.translation.mapping,
+        translation=read.translation.as_value(),
+        translation_sha256=digest,
+        imported=now,
     )
 
 
 def _digest(translation: Translation, order: Import) -> str:
-    """A hash of what an incident is made of: a mapping's new version, or a field no rule reads, changes nothing."""
+    """A hash of what an incident is made of. A new version of the mapping alone changes nothing."""
     said = translation.as_value()
     content = {name: said[name] for name in ("incident_core", "description", "victims", "reporter", "observables")}
     effects = {name: value for name, value in said["effects"].items() if name != "classified"}

@@ -9,7 +9,7 @@ One bad object never spoils its neighbours, and nobody but its creator's own nod
 a word binds its source only, and what is authentic wins over what is asserted, whatever came first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,8 +21,9 @@ from tocsin.stix.canonical import peek
 from tocsin.stix.objects import ObjectVersion, named, read_object
 from tocsin.stix.validate import problems
 from tocsin.store import audit, objects, releases
-from tocsin.store.objects import HeldVersion
+from tocsin.store.objects import HeldVersion, Source, Word
 from tocsin.store.parties import Party
+from tocsin.store.releases import Posting
 from tocsin.store.transaction import Transaction
 
 State = Literal["stored", "duplicate", "quarantined", "refused"]
@@ -71,7 +72,7 @@ async def receive(
 
     Our own policies then decide what of it goes on to our readers. The caller commits.
     """
-    received = [await _take(tx, node, item, party, collection_id, now) for item in offered]
+    received = await _take(tx, node, offered, party, collection_id, now)
     arrived = [item.id for item in received if item.outcome == "stored"]
     if arrived:
         await release(tx, configuration, node, arrived, now=now)
@@ -94,12 +95,10 @@ async def receive_posts(
     What the writer is told depends on nothing outside that collection's log. The caller commits.
     """
     collection_id = {row.key: row.id for row in await releases.collections(tx)}[key]
-    received: list[Received] = []
-    for raw in raws:
-        item = await _take(tx, node, Offered(raw), party, collection_id, now, posted=True)
-        received.append(item)
-        if item.outcome in ("stored", "duplicate") and item.reason != _COME_BACK:
-            await releases.put_posting(tx, collection_id, item.id, party.id, now)
+    offered = [Offered(raw) for raw in raws]
+    received = await _take(tx, node, offered, party, collection_id, now, posted=True)
+    taken = [item for item in received if item.outcome in ("stored", "duplicate") and item.reason != _COME_BACK]
+    await releases.put_postings(tx, collection_id, {item.id for item in taken}, party.id, now)
     arrived = list(dict.fromkeys(item.id for item in received if item.outcome in ("stored", "duplicate")))
     outcomes = await release(tx, configuration, node, arrived, now=now)
     here = {outcome.object_id: outcome for outcome in outcomes if outcome.collection == key}
@@ -142,75 +141,120 @@ async def withdraw_word(
     await objects.forget_unheld(tx, ids)
 
 
-async def _take(
-    tx: Transaction, node: Node, item: Offered, party: Party, collection_id: str, now: int, *, posted: bool = False
-) -> Received:
-    try:
-        version = read_object(item.raw)
-    except BadInput as why:
-        return Received("refused", *peek(item.raw), "", str(why))
-    faults = problems(version)
-    if faults:
-        return _received("refused", version, "; ".join(map(str, faults[:5])))
-    held = (await objects.held(tx, [version.id])).get(version.id, [])
-    if claim := await _claims_too_much(tx, node, version, held, party, collection_id, posted=posted):
-        return claim
-    authentic = party.identity_id is not None and version.creator == party.identity_id and item.hops == 0
-    stored = await objects.add_version(tx, version, received=now)
-    known = next((one for one in held if one.seq == stored.seq), None)
-    word = next((s for s in known.sources if _is_of(s, party, collection_id)), None) if known else None
-    await objects.set_word(
-        tx,
-        stored.seq,
-        party.id,
-        collection_id,
-        "revoke" if version.revoked else "put",
-        authentic=authentic,
-        hops=item.hops,
-        at=now,
-    )
-    if word is not None and word.authentic == authentic and word.hops == item.hops:
-        return _received("duplicate", version, "", stored.version)
-    newest = (await objects.newest(tx, [version.id]))[version.id]
-    await objects.note_references(tx, version.id, named(newest.value))
-    return _received("stored", version, "", stored.version)
-
-
-def _is_of(source: objects.Source, party: Party, collection_id: str) -> bool:
-    return source.party_id == party.id and source.collection_id == collection_id
-
-
-async def _claims_too_much(
-    tx: Transaction,
-    node: Node,
-    version: ObjectVersion,
-    held: Sequence[HeldVersion],
-    party: Party,
-    collection_id: str,
-    *,
-    posted: bool,
-) -> Received | None:
-    """Whether the object speaks for somebody that `party` is not; None when it does not."""
-    same = next((one for one in held if one.sha256 == version.sha256), None)
-    ours = any(source.party_id == OURS for one in held for source in one.sources)
-    if ours and version.version is not None and version.type not in _SHARED_TYPES:
-        if same is not None:
-            return _received("duplicate", version, _COME_BACK)
-        return _received("quarantined", version, "this id is ours, and only this node makes versions of it")
-    if version.creator == node.identity or version.id == node.identity:
-        return _received("quarantined", version, "it speaks in the name of this node, which did not make it")
-    if posted:
-        posting = (await releases.postings(tx, collection_id, [version.id])).get(version.id)
-        if posting is not None and posting.party_id != party.id and same is None:
-            return _received(
-                "refused", version, "another writer posted this object: add a note, an opinion or a sighting"
-            )
-    return None
-
+# --- taking in -----------------------------------------------------------------------------------------------
 
 _COME_BACK = "it is ours, come back"
 # Definitions are constants that many bring along; observables (no version of their own) have no creator at all.
 _SHARED_TYPES = frozenset({"marking-definition", "extension-definition"})
+
+
+async def _take(
+    tx: Transaction,
+    node: Node,
+    offered: Sequence[Offered],
+    party: Party,
+    collection_id: str,
+    now: int,
+    *,
+    posted: bool = False,
+) -> list[Received]:
+    """Read, check and store what is offered; every item has its answer, in order."""
+    answers: list[Received | None] = []
+    versions: list[ObjectVersion | None] = []
+    for item in offered:
+        version, refusal = _read(item)
+        versions.append(version)
+        answers.append(refusal)
+    ids = [version.id for version in versions if version is not None]
+    door = _Door(
+        node=node,
+        party=party,
+        collection_id=collection_id,
+        held=await objects.held(tx, ids),
+        postings=await releases.postings(tx, collection_id, ids) if posted else {},
+    )
+    entering: list[tuple[int, ObjectVersion]] = []
+    for index, version in enumerate(versions):
+        if version is None or answers[index] is not None:
+            continue
+        answers[index] = door.claims_too_much(version)
+        if answers[index] is None:
+            entering.append((index, version))
+    stored = await objects.add_versions(tx, [version for _, version in entering], received=now)
+    said = await objects.sources(tx, [one.seq for one in stored])
+    words: list[Word] = []
+    for (index, version), one in zip(entering, stored, strict=True):
+        word = door.word(version, one.seq, offered[index].hops, now)
+        known = any(_same_word(word, source) for source in said.get(one.seq, ()))
+        known = known or any(word.seq == earlier.seq for earlier in words)  # twice in one offer
+        answers[index] = _received("duplicate" if known else "stored", version, "", one.version)
+        words.append(word)
+    await objects.set_words(tx, words)
+    newest = await objects.newest(tx, {version.id for _, version in entering})
+    await objects.note_all_references(tx, {id_: named(held.value) for id_, held in newest.items()})
+    return [answer for answer in answers if answer is not None]
+
+
+def _read(item: Offered) -> tuple[ObjectVersion | None, Received | None]:
+    """The object, or why it is refused."""
+    try:
+        version = read_object(item.raw)
+    except BadInput as why:
+        return None, Received("refused", *peek(item.raw), "", str(why))
+    if faults := problems(version):
+        return version, _received("refused", version, "; ".join(map(str, faults[:5])))
+    return version, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What is known at the door about who brings something, and what is held of it already."""
+
+    node: Node
+    party: Party
+    collection_id: str
+    held: Mapping[str, Sequence[HeldVersion]]
+    postings: Mapping[str, Posting]
+
+    def claims_too_much(self, version: ObjectVersion) -> Received | None:
+        """The answer to an object that speaks for somebody its bringer is not; None when it does not."""
+        held = self.held.get(version.id, ())
+        same = any(one.sha256 == version.sha256 for one in held)
+        ours = any(source.party_id == OURS for one in held for source in one.sources)
+        if ours and version.version is not None and version.type not in _SHARED_TYPES:
+            if same:
+                return _received("duplicate", version, _COME_BACK)
+            return _received("quarantined", version, "this id is ours, and only this node makes versions of it")
+        if version.creator == self.node.identity or version.id == self.node.identity:
+            return _received("quarantined", version, "it speaks in the name of this node, which did not make it")
+        posting = self.postings.get(version.id)
+        if posting is not None and posting.party_id != self.party.id and not same:
+            reason = "another writer posted this object: add a note, an opinion or a sighting"
+            return _received("refused", version, reason)
+        return None
+
+    def word(self, version: ObjectVersion, seq: int, hops: int, now: int) -> Word:
+        """What the bringer says: authentic from the creator's own node, asserted from anybody else."""
+        pinned = self.party.identity_id
+        return Word(
+            seq,
+            self.party.id,
+            self.collection_id,
+            "revoke" if version.revoked else "put",
+            authentic=pinned is not None and version.creator == pinned and hops == 0,
+            hops=hops,
+            at=now,
+        )
+
+
+def _same_word(word: Word, source: Source) -> bool:
+    return (source.party_id, source.collection_id, source.word, source.authentic, source.hops) == (
+        word.party_id,
+        word.collection_id,
+        word.word,
+        word.authentic,
+        word.hops,
+    )
 
 
 def _received(outcome: State, version: ObjectVersion, reason: str, dated: str | None = None) -> Received:

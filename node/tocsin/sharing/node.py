@@ -1,6 +1,6 @@
 """Node: who we are, and the objects that we bring along because everything we make names them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from tocsin.stix.effects import EXTENSION_CREATOR, EXTENSION_DEFINITION
 from tocsin.stix.markings import Tlp, marking_definitions
 from tocsin.stix.objects import ObjectVersion, from_micros, keyed_id, make_object, named
 from tocsin.store import objects
+from tocsin.store.objects import Word
 from tocsin.store.transaction import Transaction
 
 OURS = ""  # the party id, and the collection id, of what this node made itself
@@ -32,17 +33,22 @@ async def keep_own_objects(tx: Transaction, node: Node, settings: NodeSettings, 
     """
     held = await objects.newest(tx, [node.identity])
     previous = held[node.identity].value if node.identity in held else None
-    for value in (*_definitions(), _identity(node, settings, now, previous)):
-        await keep(tx, make_object(value), now)
+    own = (*_definitions(), _identity(node, settings, now, previous))
+    await keep(tx, [make_object(value) for value in own], now)
     return node.identity
 
 
-async def keep(tx: Transaction, version: ObjectVersion, now: int) -> objects.Stored:
-    """Store a version that we made, on our own word, and note what it names."""
-    stored = await objects.add_version(tx, version, received=now)
-    word: objects.Say = "revoke" if version.revoked else "put"
-    await objects.set_word(tx, stored.seq, OURS, OURS, word, authentic=True, hops=0, at=now)
-    await objects.note_references(tx, version.id, named(version.value))
+async def keep(tx: Transaction, versions: Sequence[ObjectVersion], now: int) -> list[objects.Stored]:
+    """Store versions that we made, on our own word, and note what they name."""
+    stored = await objects.add_versions(tx, versions, received=now)
+    await objects.set_words(
+        tx,
+        [
+            Word(one.seq, OURS, OURS, "revoke" if version.revoked else "put", authentic=True, hops=0, at=now)
+            for version, one in zip(versions, stored, strict=True)
+        ],
+    )
+    await objects.note_all_references(tx, {version.id: named(version.value) for version in versions})
     return stored
 
 

@@ -69,36 +69,41 @@ async def release(
 
 async def _release_in(tx: Transaction, court: Court, asked: list[str], now: int) -> list[Outcome]:
     found: dict[str, Outcome] = {}
-    stuck: tuple[Reason, ...] = ()
+    stuck: list[Reason] = []
     wave: list[str] = asked
     while wave:
         verdicts = await judge(tx, court, wave)
         entries: list[Entry] = []
-        moved: set[str] = set()
-        left: set[str] = set()
         for verdict in verdicts:
             written, outcome = await _carry_out(tx, court, verdict, now)
             entries += written
-            if verdict.keeps and outcome.what == "stuck":
-                stuck = stuck or verdict.reasons
-            if verdict.state is not verdict.stands:
-                moved |= {verdict.id} if verdict.link is None else {verdict.id, verdict.link.copy_id}
-            if verdict.state is not State.WHOLE and verdict.stands is not State.OUT and verdict.newest is not None:
-                left |= named(verdict.newest.value)
+            if outcome.what == "stuck":
+                stuck += verdict.reasons
             if outcome.what in _MOVED or (verdict.id in asked and verdict.id not in found):
                 found[verdict.id] = outcome
-        if entries:
-            await releases.append(tx, court.collection_id, entries, court.configuration.sha256, now)
-        wave = sorted((await objects.referring(tx, sorted(moved)) | left) - moved) if moved else []
+        await releases.append(tx, court.collection_id, entries, court.configuration.sha256, now)
+        wave = await _concerned(tx, verdicts)
     if stuck:
         await releases.set_stuck(tx, court.collection_id, f"{stuck[0].rule}: {stuck[0].text}")
-    changed = [
-        outcome for outcome in found.values() if outcome.what in ("whole", "redacted", "revoked", "withdrawn")
-    ]
-    for outcome in changed:
-        details = {"collection": court.key, "rules": [reason.rule for reason in outcome.reasons]}
-        await audit.append(tx, outcome.what, outcome.object_id, details, now)
+    await audit.append_all(tx, [_event(outcome) for outcome in found.values() if outcome.what in _MOVED], now)
     return list(found.values())
+
+
+async def _concerned(tx: Transaction, verdicts: list[Verdict]) -> list[str]:
+    """Whom it concerns that these entered or left: who names them, and of what left, whom it named."""
+    moved: set[str] = set()
+    left: set[str] = set()
+    for verdict in verdicts:
+        if verdict.state is not verdict.stands:
+            moved |= {verdict.id} if verdict.link is None else {verdict.id, verdict.link.copy_id}
+            if verdict.stands is not State.OUT and verdict.newest is not None:
+                left |= named(verdict.newest.value)
+    return sorted((await objects.referring(tx, moved) | left) - moved)
+
+
+def _event(outcome: Outcome) -> audit.Event:
+    details = {"collection": outcome.collection, "rules": [reason.rule for reason in outcome.reasons]}
+    return audit.Event(outcome.what, outcome.object_id, details)
 
 
 async def _carry_out(tx: Transaction, court: Court, verdict: Verdict, now: int) -> tuple[list[Entry], Outcome]:
@@ -189,9 +194,12 @@ async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> li
     stored = await objects.add_version(tx, version, received=now)
     await objects.set_word(tx, stored.seq, OURS, court.collection_id, "put", authentic=True, hops=0, at=now)
     await objects.note_references(tx, copy.id, named(version.value))
+    # what an older copy shows was decided under other rules, or of another version: one copy stands at a time
+    older = _withdrawal(verdict, of=State.COPY)
     made = CopyLink(court.collection_id, verdict.id, copy.id, copy.generation, digest, copy.omitted)
     await releases.put_copy(tx, made)
     return [
+        *older,
         Entry(
             op="revoke" if version.revoked else "put",
             object_id=copy.id,
@@ -201,7 +209,7 @@ async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> li
             form="copy",
             hops=0,  # a copy is ours, whatever it is a copy of
             rules=_rules(verdict),
-        )
+        ),
     ]
 
 
