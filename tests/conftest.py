@@ -18,6 +18,7 @@ import pytest_asyncio
 from sqlalchemy import make_url
 
 from postgresql_server import NoPostgresql, start
+from tocsin.store.tables import metadata
 from tocsin.store.transaction import Store
 
 ENGINES = ("sqlite", "postgresql")
@@ -71,15 +72,54 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+class _Databases:
+    """PostgreSQL databases at the newest schema: copied from a template, emptied after a test and used again."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._template = self._make("")
+        self._made = [self._template]
+        self._spare: list[str] = []
+        _run(Store.create(self._template))
+
+    def take(self) -> str:
+        if not self._spare:
+            self._made.append(self._make(f"TEMPLATE {make_url(self._template).database}"))
+            return self._made[-1]
+        return self._spare.pop()
+
+    def give_back(self, url: str) -> None:
+        _run(_execute(url, _EMPTY))
+        self._spare.append(url)
+
+    def drop_all(self) -> None:
+        for url in self._made:
+            _run(_execute(self._server, f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
+
+    def _make(self, options: str) -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        _run(_execute(self._server, f"CREATE DATABASE {name} {options}"))
+        return _of_database(self._server, name)
+
+
+# Whoever is still connected is put out first, or the emptying would wait for his locks.
+_EMPTY = "\n".join(
+    [
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity",
+        "  WHERE datname = current_database() AND pid <> pg_backend_pid();",
+        *(f'DELETE FROM "{table.name}";' for table in reversed(metadata.sorted_tables)),
+        "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S';",
+    ]
+)
+
+
 @pytest.fixture(scope="session")
-def _postgresql_template(postgresql_url: str) -> Iterator[str]:
-    name = f"template_{uuid.uuid4().hex}"
-    _run(_execute(postgresql_url, f"CREATE DATABASE {name}"))
+def _postgresql_databases(postgresql_url: str) -> Iterator[_Databases]:
+    databases = _Databases(postgresql_url)
     try:
-        _run(Store.create(_of_database(postgresql_url, name)))
-        yield name
+        yield databases
     finally:
-        _run(_execute(postgresql_url, f"DROP DATABASE {name} WITH (FORCE)"))
+        databases.drop_all()
 
 
 @pytest.fixture(params=ENGINES)
@@ -89,36 +129,30 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
     server = request.getfixturevalue("postgresql_url")
-    yield from _database(server, "")
+    name = f"test_{uuid.uuid4().hex}"
+    _run(_execute(server, f"CREATE DATABASE {name}"))
+    try:
+        yield _of_database(server, name)
+    finally:
+        _run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
 def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """Databases at the newest schema, for tests that need more than one: by engine, a new URL at each call."""
-    made: list[Iterator[str]] = []
+    used: list[str] = []
 
     def make(engine: str) -> str:
         if engine == "sqlite":
             file = tmp_path / f"{uuid.uuid4().hex}.db"
             shutil.copy(request.getfixturevalue("_sqlite_template"), file)
             return f"sqlite:///{file}"
-        server = request.getfixturevalue("postgresql_url")
-        template = request.getfixturevalue("_postgresql_template")
-        database = _database(server, f"TEMPLATE {template}")
-        made.append(database)
-        return next(database)
+        used.append(request.getfixturevalue("_postgresql_databases").take())
+        return used[-1]
 
     yield make
-    for database in made:
-        for _ in database:  # to its end, where it is dropped
-            pass
-
-
-def _database(server: str, options: str) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex}"
-    _run(_execute(server, f"CREATE DATABASE {name} {options}"))
-    yield _of_database(server, name)
-    _run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    for url in used:
+        request.getfixturevalue("_postgresql_databases").give_back(url)
 
 
 @pytest.fixture(params=ENGINES)

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples import NOW, incident, make_collection, put, withdraw
 
+from samples import NOW, incident, make_collection, put, withdraw
 from tocsin.errors import NotFound
 from tocsin.store import objects, releases
 from tocsin.store.log import STEP, Current, Entry, Head, write

@@ -1,9 +1,9 @@
 """Reading a log: filters, limits, and the indexes that serve them; and what is kept beside the log."""
 
 import pytest
-from samples import NOW, incident, incident_id, keep, make_collection, observable, put, withdraw
 from sqlalchemy import event, text
 
+from samples import NOW, incident, incident_id, keep, make_collection, observable, put, withdraw
 from tocsin.errors import NotFound, Refused
 from tocsin.stix.objects import make_object, version_key
 from tocsin.store import objects, parties, releases

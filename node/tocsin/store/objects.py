@@ -131,6 +131,7 @@ async def add_versions(tx: Transaction, versions: Sequence[ObjectVersion], *, re
             await _insert(tx, missing, kept)
         if late := [version for version in batch if (version.id, version.sha256) not in kept]:
             await _look_up(tx, late, kept)  # another transaction was quicker
+    tx.wrote(sum(stored.new for stored in kept.values()))
     first = set()
     answers = []
     for version in versions:

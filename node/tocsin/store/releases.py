@@ -202,6 +202,7 @@ async def append(
     ]
     for batch_ in in_batches(rows):
         await tx.connection.execute(release.insert(), batch_)
+    tx.wrote(len(rows))
     await tx.connection.execute(
         update(collection)
         .where(collection.c.id == collection_id)

@@ -41,6 +41,7 @@ _BATCH = 500  # values in one IN list
 _LOCK_TIMEOUT = "10s"
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _OLDEST_POSTGRESQL = 14
+_ANALYSE_FROM, _ANALYSE_TO = 500, 256_000  # rows written between two countings; doubled each time
 
 # SQLite result codes that another attempt may not meet: BUSY, LOCKED, READONLY (a disk remounted), IOERR,
 # FULL, CANTOPEN, PROTOCOL.
@@ -58,6 +59,7 @@ class Transaction:
     connection: AsyncConnection
     _clock: Clock | None = field(repr=False)
     _now: int | None = None
+    _written: int = 0
 
     @property
     def on_postgresql(self) -> bool:
@@ -77,6 +79,10 @@ class Transaction:
             else:
                 self._now = time.time_ns() // 1000
         return self._now
+
+    def wrote(self, rows: int) -> None:
+        """Count rows written to the large tables, so that PostgreSQL's planner hears of them in time."""
+        self._written += rows
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """An INSERT that knows ON CONFLICT."""
@@ -99,6 +105,8 @@ class Store:
         self._clock = clock
         on_sqlite = writer.dialect.name == "sqlite"
         self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if on_sqlite else nullcontext()
+        self._unanalysed = 0
+        self._analyse_at = _ANALYSE_FROM
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock | None = None, require_durable: bool = True) -> "Store":
@@ -163,7 +171,23 @@ class Store:
         async with self._turn:
             with _translated():
                 async with _connected(self._writer) as connection, connection.begin():
-                    yield Transaction(connection, self._clock)
+                    tx = Transaction(connection, self._clock)
+                    yield tx
+                if tx.on_postgresql and tx._written:
+                    await self._analyse(tx._written)
+
+    async def _analyse(self, rows: int) -> None:
+        """Let PostgreSQL count a database that is being filled; ever more rarely, and at last no more.
+
+        Its own round comes by only once a minute, and a planner that believes the tables empty reads all of a log
+        to find one object.
+        """
+        self._unanalysed += rows
+        if not self._unanalysed >= self._analyse_at <= _ANALYSE_TO:
+            return
+        self._unanalysed, self._analyse_at = 0, self._analyse_at * 2
+        async with _connected(self._writer) as connection, connection.begin():
+            await connection.execute(text("ANALYZE (SKIP_LOCKED) object_version, source, reference, release"))
 
 
 # --- addresses -----------------------------------------------------------------------------------------------
