@@ -90,8 +90,8 @@ class Neighbour:
         async with self.store.writing() as tx:
             now = await tx.now()
             configuration = await in_force(tx)
+            await keep(tx, versions, now)
             for version in versions:
-                await keep(tx, version, now)
                 await records.put_belongings(tx, version.id, [(version.id, "incident")])
             return await release(tx, configuration, self.node, [v.id for v in versions], now=now)
 
@@ -170,7 +170,6 @@ def an_incident(
 async def neighbour(name: str, folder: Path, database_url: str) -> AsyncIterator[Neighbour]:
     """A home and an open store; it does not listen yet."""
     home = Home(folder)
-    folder.mkdir()
     home.write_secret("namespace", hashlib.sha256(name.encode()).hexdigest())
     store = await Store.open(database_url, require_durable=False)
     listener = socket.create_server(("127.0.0.1", 0))

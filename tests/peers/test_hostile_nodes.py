@@ -14,6 +14,7 @@ from zoo import FOLDER, Animal, a_node, animal, http
 ZOO = "identity--11111111-0000-4000-8000-000000000001"
 OTHER = "identity--22222222-0000-4000-8000-000000000002"
 JSON = "application/json"
+NESTED = b'{"x": ' + b"[" * 5000 + b"]" * 5000 + b"}"
 
 
 def at(number: int) -> str:

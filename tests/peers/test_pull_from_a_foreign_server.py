@@ -16,10 +16,12 @@ import pytest_asyncio
 
 from neighbours import QUICK, a_peer, neighbour
 from tocsin.peers.pull import Budget
+from tocsin.store import objects as stored
 from zoo import COLLECTION, FOLDER, TAXII, Animal, an_offer, animal, http
 
 MEDALLION = Path(sys.executable).with_name("medallion")
 PULLED = replace(QUICK, page=7)
+NESTED = b'{"x": ' + b"[" * 5000 + b"]" * 5000 + b"}"
 
 
 def indicator(number: int, version: int = 0, **more: Any) -> dict[str, Any]:
@@ -95,8 +97,9 @@ async def medallion(tmp_path):
         file = tmp_path / "medallion.json"
         file.write_text(json.dumps(settings))
         command = [MEDALLION, "--host", "127.0.0.1", "--port", str(port), str(file)]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        running.append(subprocess.Popen(command, env={**os.environ, "PYTHONWARNINGS": "ignore"}, **quiet))
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet["env"] = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        running.append(subprocess.Popen(command, **quiet))  # noqa: ASYNC220  (killed at the end, never waited for)
         url = f"http://127.0.0.1:{port}/taxii2/"
         async with httpx2.AsyncClient() as http_client:
             for _ in range(200):
@@ -223,9 +226,7 @@ async def test_digits_and_unknown_properties_arrive_as_they_were_written(shelf, 
     shelf.items = [(added(1), odd)]
     await reader.pull("zoo")
     async with reader.store.reading() as tx:
-        from tocsin.store import objects
-
-        found = await objects.newest(tx, [indicator(7)["id"]])
+        found = await stored.newest(tx, [indicator(7)["id"]])
     assert found[indicator(7)["id"]].raw == odd
 
 
