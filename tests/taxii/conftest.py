@@ -1,6 +1,7 @@
 """The node that the tests of this room talk to."""
 
 import pytest
+
 from taxii_node import served
 
 

@@ -16,12 +16,13 @@ import uvicorn
 from tocsin.app import make_app, serving
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.settings import Home
-from tocsin.sharing import apply
 from tocsin.sharing.node import Node as Us
+from tocsin.sharing.node import keep_own_objects
 from tocsin.stix.objects import make_object
 from tocsin.store import accounts, objects, parties, releases
+from tocsin.store import configuration as applied
 from tocsin.store.releases import Entry
-from tocsin.store.transaction import Store
+from tocsin.store.transaction import Store, Transaction
 
 REGIONAL = "3f0c4d5e-7a11-4c1e-9b0d-000000000001"
 SECOND = "3f0c4d5e-7a11-4c1e-9b0d-000000000002"
@@ -157,13 +158,36 @@ async def listening(app) -> AsyncIterator[str]:
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    # what `Server.serve` does, without its main loop, which would notice the end only after a tenth of a second
+    # what `Server.serve` does, without its main loop and its waits of a tenth of a second
     await server.startup([listener])
     await server.on_tick(0)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        await server.shutdown([listener])
+        for listening_ in server.servers:
+            listening_.close()
+        for connection in list(server.server_state.connections):
+            connection.shutdown()
+        await server.lifespan.shutdown()
+        listener.close()
+
+
+async def bring_into_force(tx: Transaction, home: Home, configuration: Configuration) -> dict[str, str]:
+    """What `sharing.apply` keeps, without its judging: the logs begin empty. Gives the ids of the parties."""
+    now, settings = await tx.now(), configuration.settings
+    await applied.apply(tx, configuration.files, configuration.sha256, now)
+    people = await parties.ensure_parties(tx, dict.fromkeys(settings.accounts, "account"), {}, now)
+    ids = {key: collection.id for key, collection in settings.collections.items()}
+    collections = await releases.ensure_collections(tx, ids, {}, now)
+    grants = {
+        (people[name], collections[key], role)
+        for key, collection in settings.collections.items()
+        for role, names in (("reader", collection.readers), ("writer", collection.writers))
+        for name in names
+    }
+    await releases.set_grants(tx, grants, now)
+    await keep_own_objects(tx, Us(home.namespace()), settings.node, now)
+    return people
 
 
 @asynccontextmanager
@@ -174,11 +198,8 @@ async def served(store: Store, path: Path, *, settings: str = SETTINGS, **option
     (home.policies / "open.yaml").write_text(POLICY)
     home.write_secret("namespace", NAMESPACE)
     configuration = read_configuration(home.configuration_files())
-    us = Us(home.namespace())
     async with store.writing() as tx:
-        now = await tx.now()
-        await apply.apply(tx, await apply.plan(tx, configuration, us), us, now=now)
-        people = {party.name: party.id for party in await parties.parties(tx)}
-        tokens = {name: await accounts.make_token(tx, id_, now) for name, id_ in people.items()}
+        people = await bring_into_force(tx, home, configuration)
+        tokens = {name: await accounts.make_token(tx, id_, await tx.now()) for name, id_ in people.items()}
     async with listening(make_app(store, home, **options)) as url, httpx2.AsyncClient() as http:
         yield ServedNode(url, store, home, configuration, people, tokens, http)

@@ -6,8 +6,8 @@ import uuid
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
-from taxii_node import PRIVATE, REGIONAL, TAXII, indicator, listening
 
+from taxii_node import PRIVATE, REGIONAL, TAXII, indicator, listening
 from tocsin.app import make_app
 from tocsin.errors import (
     BadFile,
@@ -21,6 +21,12 @@ from tocsin.errors import (
     Unavailable,
 )
 from tocsin.problems import NotAcceptable, UnknownMedia, Unprocessable, problem, status_of
+
+
+@pytest.fixture
+def database_url(make_database):
+    """One engine: nothing here depends on which."""
+    return make_database("sqlite")
 
 
 @pytest.mark.parametrize(

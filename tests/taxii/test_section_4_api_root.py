@@ -3,7 +3,14 @@
 import uuid
 
 import pytest
+
 from taxii_node import SETTINGS, indicator, served
+
+
+@pytest.fixture
+def database_url(make_database):
+    """One engine: nothing here depends on which."""
+    return make_database("sqlite")
 
 
 async def test_discovery_names_the_one_api_root_by_path_where_no_public_address_is_set(node):

@@ -1,6 +1,15 @@
 """TAXII 2.1 §5.1 Get collections, §5.2 Get a collection."""
 
+import pytest
+
 from taxii_node import PRIVATE, REGIONAL, SECOND
+
+
+@pytest.fixture
+def database_url(make_database):
+    """One engine: nothing here depends on which."""
+    return make_database("sqlite")
+
 
 STIX = ["application/stix+json;version=2.1"]
 

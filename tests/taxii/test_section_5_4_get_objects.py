@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from taxii_node import SECOND, domain, indicator
 
+from taxii_node import SECOND, domain, indicator
 from tocsin.sharing import page as paging
 from tocsin.stix.objects import from_micros
 

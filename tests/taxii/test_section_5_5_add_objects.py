@@ -4,8 +4,8 @@ import asyncio
 import json
 
 import pytest
-from taxii_node import TAXII, domain, indicator, served
 
+from taxii_node import TAXII, domain, indicator, served
 from tocsin.stix.canonical import Limits
 from tocsin.store import accounts
 
@@ -41,7 +41,9 @@ async def test_what_was_answered_202_is_there_at_once(node):
 
 
 async def test_the_bytes_come_back_as_they_were_posted(node):
-    text = json.dumps(indicator(1)).replace('"indicator 1"', '"\\u00fc", "x_n": 1.50000000000000000001e3, "x_s" : "\\/"')
+    text = json.dumps(indicator(1)).replace(
+        '"indicator 1"', '"\\u00fc", "x_n": 1.50000000000000000001e3, "x_s" : "\\/"'
+    )
     await node.post(envelope_of(text.encode()))
     assert text.encode() in (await node.get("objects/")).content
 
@@ -66,6 +68,21 @@ async def test_the_same_version_again_is_a_success_and_stands_once(node):
     assert len((await node.get("objects/?match[version]=all")).json()["objects"]) == 1
 
 
+async def test_another_content_under_the_same_version_is_202_and_one_of_the_two_stands_whatever_the_order(node):
+    first, second = indicator(1), indicator(1, name="another")
+    for body in ([first], [second], [first, second], [second, first]):
+        answer = await node.post({"objects": body})
+        assert answer.status_code == 202
+        assert answer.json()["total_count"] == len(body)
+    (stands,) = (await node.get("objects/?match[version]=all")).json()["objects"]
+    assert stands in (first, second)
+    twin = [{**one, "id": indicator(2)["id"]} for one in (second, first)]
+    for one in twin:
+        await node.post({"objects": [one]})
+    records = (await node.get("manifest/?match[version]=all")).json()["objects"]
+    assert [record["id"] for record in records] == [indicator(1)["id"], indicator(2)["id"]]
+
+
 async def test_an_older_version_posted_later_does_not_become_the_last(node):
     await node.post({"objects": [indicator(1, NEW)]})
     assert counts(await node.post({"objects": [indicator(1, OLD)]})) == (1, 1, 0, 0)
@@ -73,7 +90,12 @@ async def test_an_older_version_posted_later_does_not_become_the_last(node):
     assert [one["modified"] for one in found] == [NEW]
 
 
-DEEP = b'{"type":"indicator","id":"indicator--00000000-0000-4000-8000-000000000009","x":' + b"[" * 60 + b"]" * 60 + b"}"
+DEEP = (
+    b'{"type":"indicator","id":"indicator--00000000-0000-4000-8000-000000000009","x":'
+    + b"[" * 60
+    + b"]" * 60
+    + b"}"
+)
 BAD_MEMBERS = [
     b"null",
     b"7",
