@@ -1,0 +1,89 @@
+"""`kill -9` at any moment of an import: what was acknowledged is there, once, and nothing is there by halves.
+
+Twenty kills by default; `TOCSIN_TEST_KILLS` asks for more.
+"""
+
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+from importing_process import start
+from scene import ALLOW_OURS, NODE, Scene
+from tocsin.store import objects, records
+
+KILLS = int(os.environ.get("TOCSIN_TEST_KILLS", "20"))
+RECORDS = 400
+
+
+def _records(folder: Path) -> None:
+    for number in range(RECORDS):
+        record = {
+            "schema_version": "1.3.4",
+            "security_incident": "Confirmed",
+            "action": {"hacking": {"variety": ["DoS"], "vector": ["Web application"]}},
+            "actor": {"external": {"variety": ["Activist"], "motive": ["Ideology"], "country": ["Unknown"]}},
+            "asset": {"assets": [{"variety": "S - Web application"}]},
+            "attribute": {"availability": {"variety": ["Interruption"]}},
+            "victim": {"victim_id": f"Examplia {number}", "country": ["EE"], "industry": "922190"},
+            "timeline": {"incident": {"year": 2025}},
+        }
+        (folder / f"record-{number:04}.json").write_text(json.dumps(record))
+
+
+async def test_nothing_acknowledged_is_lost_or_doubled_and_no_record_is_there_by_halves(
+    store, database_url, tmp_path
+):
+    _records(tmp_path)
+    scene = Scene(store)
+    await scene.apply({"c": {"readers": ["acme"], "release": "automatic"}}, {"c": ALLOW_OURS})
+    dice = random.Random(2026)
+    acknowledged = 0
+    for _ in range(KILLS):
+        acknowledged = max(acknowledged, _killed_after(dice.uniform(0, 0.6), database_url, tmp_path))
+        await _check_whole(scene, acknowledged)
+    counts = _run_to_the_end(database_url, tmp_path)
+    assert counts["new"] + counts["unchanged"] == RECORDS
+    assert counts["refused"] == 0
+    await _check_whole(scene, RECORDS)
+    assert len(await scene.incidents_seen("c")) == RECORDS
+
+
+def _killed_after(seconds: float, url: str, folder: Path) -> int:
+    """Kill an import `seconds` after it was ready; how many records it had been acknowledged."""
+    importing, told = start(url, folder, NODE.secret)
+    assert told.recv() == "ready"
+    time.sleep(seconds)
+    importing.kill()
+    importing.join()
+    acknowledged = 0
+    while told.poll():
+        try:
+            said = told.recv()
+        except EOFError:
+            break
+        acknowledged = said if isinstance(said, int) else acknowledged
+    return acknowledged
+
+
+def _run_to_the_end(url: str, folder: Path) -> dict[str, int]:
+    importing, told = start(url, folder, NODE.secret)
+    while not isinstance(said := told.recv(), dict):
+        pass
+    importing.join()
+    assert importing.exitcode == 0
+    return said
+
+
+async def _check_whole(scene: Scene, at_least: int) -> None:
+    async with scene.store.reading() as tx:
+        ids = await objects.all_ids(tx, {"incident"})
+        kept = await records.of_incidents(tx, ids)
+        company = await records.belonging_to(tx, ids)
+        held = await objects.held(tx, ids)
+    assert len(ids) >= at_least
+    assert set(kept) == set(ids)
+    assert {len(versions) for versions in held.values()} <= {1}
+    assert len(company) == 3 * len(ids)  # itself, its victim, and what ties the two
+    assert await scene.incidents_seen("c") == set(ids)
