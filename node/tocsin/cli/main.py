@@ -5,14 +5,39 @@
 
 import os
 import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from tocsin.cli import demo, intake, look, out, peers, people, serve, start, status
 from tocsin.cli.console import warn
 from tocsin.errors import BadFile, BadInput, TocsinError
+
+# Command → the file that has it, in the order of `--help`. Only the file of the command that was typed is
+# imported: all of them together load every room and library, and take longer than most commands take to run.
+COMMANDS: Mapping[str, str] = {
+    "demo": "demo",
+    "init": "start",
+    "check": "start",
+    "apply": "start",
+    "serve": "serve",
+    "status": "status",
+    "import": "intake",
+    "classify": "intake",
+    "assess": "intake",
+    "incidents": "look",
+    "show": "look",
+    "explain": "look",
+    "fields": "look",
+    "collections": "look",
+    "publish": "out",
+    "hold": "out",
+    "account": "people",
+    "peer": "peers",
+    "sync": "peers",
+}
 
 
 class _Commands(TyperGroup):
@@ -31,25 +56,40 @@ def exit_code(error: TocsinError) -> int:
     return 2 if isinstance(error, BadInput) and not isinstance(error, BadFile) else 1
 
 
-app = typer.Typer(
-    name="tocsin",
-    cls=_Commands,
-    help="A node for sharing cyber incidents between parties who do not fully trust each other.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for room in (demo, start, serve, status, intake, look, out, people, peers):
-    room.add_to(app)
+def make_app(files: Iterable[str] = tuple(dict.fromkeys(COMMANDS.values()))) -> typer.Typer:
+    """The command line with the commands of these files; of all, if not given."""
+    app = typer.Typer(
+        name="tocsin",
+        cls=_Commands,
+        help="A node for sharing cyber incidents between parties who do not fully trust each other.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_no_options)
+    for file in files:
+        import_module(f"tocsin.cli.{file}").add_to(app)
+    return app
+
+
+def _no_options() -> None:
+    """A node for sharing cyber incidents between parties who do not fully trust each other."""
 
 
 def main() -> None:
     """Entry of the `tocsin` script."""
     try:
-        app(prog_name="tocsin")
+        _app_for(sys.argv[1:])(prog_name="tocsin")
     except BrokenPipeError:
         # whoever read us (`head`, a pager) has seen enough; nothing more may be written while Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _app_for(words: Sequence[str]) -> typer.Typer:
+    """The app with the command that was typed; the whole of it for help, and for a word that is no command."""
+    if words and words[0] in COMMANDS:
+        return make_app([COMMANDS[words[0]]])
+    return make_app()
