@@ -135,7 +135,7 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 def _logged(request: Request, status: int, error: Exception) -> Response:
     """What is the node's own trouble is told to its operator, not to the client."""
     error_id = str(uuid.uuid4())
-    log.error("%s %s failed, error_id %s", request.method, request.url.path, error_id, exc_info=error)
+    log.error("%s %r failed, error_id %s", request.method, request.url.path, error_id, exc_info=error)
     return problem(status, error_id=error_id, headers=_closing(request))
 
 

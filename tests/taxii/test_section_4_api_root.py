@@ -4,7 +4,8 @@ import uuid
 
 import pytest
 
-from taxii_node import SETTINGS, indicator, served
+from taxii_node import REGIONAL, SETTINGS, indicator, served
+from tocsin.store import releases
 
 
 @pytest.fixture
@@ -48,6 +49,18 @@ async def test_a_status_is_nobody_elses_business(node):
     theirs = await node.get(f"/exchange/status/{posted.json()['id']}/", by="pia")
     none = await node.get(f"/exchange/status/{uuid.uuid4()}/", by="pia")
     assert (theirs.status_code, theirs.content) == (404, none.content)
+
+
+async def test_a_status_is_kept_for_more_than_a_day_and_not_for_ever(node):
+    hour = 3600 * 1_000_000
+    kept, forgotten = str(uuid.uuid4()), str(uuid.uuid4())
+    async with node.store.writing() as tx:
+        now = await tx.now()
+        for id_, age in ((kept, 25), (forgotten, 49)):
+            await releases.put_status(tx, id_, node.parties["walt"], REGIONAL, {"id": id_}, now - age * hour)
+    await node.post({"objects": []})
+    assert (await node.get(f"/exchange/status/{kept}/", by="walt")).status_code == 200
+    assert (await node.get(f"/exchange/status/{forgotten}/", by="walt")).status_code == 404
 
 
 async def test_what_is_no_status_id_is_404(node):
