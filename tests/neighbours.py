@@ -19,7 +19,7 @@ from tocsin.settings import Home
 from tocsin.sharing import apply as applying
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node, keep
-from tocsin.sharing.publish import Outcome, release
+from tocsin.sharing.release import Outcome, release
 from tocsin.stix.effects import EXTENSION_ID
 from tocsin.stix.markings import tlp_from_word
 from tocsin.stix.objects import ObjectVersion, keyed_id, make_object, stix_time
@@ -29,6 +29,11 @@ from tocsin.store.transaction import Store
 from tocsin.taxii.client import Bounds
 
 ALLOW_ANY = "rules: [{id: any, match: {origin: any}, then: allow, reason: whatever comes}]"
+EFFECTS_ALONE = """
+rules:
+  - {id: any, match: {origin: any}, then: allow, reason: whatever comes}
+  - {id: no-effect-yet, match: {origin: any, type: incident, stage: near-miss}, then: deny, reason: not yet}
+"""
 QUICK = Terms(bounds=Bounds(deadline=10.0, silence=5.0, attempts=1), chance=lambda: 0.5)
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TAXII = "application/taxii+json;version=2.1"
@@ -143,7 +148,14 @@ class Neighbour:
 
 
 def an_incident(
-    id_: str, creator: str, moment: datetime, *, tlp: str = "green", text: str = "data-attack", **more: Any
+    id_: str,
+    creator: str,
+    moment: datetime,
+    *,
+    tlp: str = "green",
+    text: str = "data-attack",
+    stage: str = "effect",
+    **more: Any,
 ) -> dict[str, Any]:
     return {
         "type": "incident",
@@ -159,7 +171,7 @@ def an_incident(
                 "extension_type": "property-extension",
                 "effects": [{"effect": "data-attack", "confidence": 90, "basis": "mapped", "rule": "test"}],
                 "effect_type": "disruptive",
-                "stage": "effect",
+                "stage": stage,
             }
         },
         **more,

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from neighbours import QUICK
-
 from tocsin.peers.worker import sync_all
 from tocsin.settings import Home
 from tocsin.sharing.node import Node

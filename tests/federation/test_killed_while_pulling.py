@@ -7,9 +7,9 @@ import random
 import sys
 
 import pytest
+
 from neighbours import alpha_and_beta
 from pulling_process import pull
-
 from tocsin.taxii.query import read_position
 
 KILLS = 20

@@ -126,7 +126,10 @@ class _Worker:
         for wanted in collections:
             lease = (f"pull {peer} {wanted}", self._holder)
             async with self._store.writing() as tx:
-                mine = await jobs.lease(tx, *lease, await tx.now(), LEASE_SECONDS)
+                now = await tx.now()
+                if not await _is_due(tx, peer, wanted, now):
+                    continue  # another process was quicker
+                mine = await jobs.lease(tx, *lease, now, LEASE_SECONDS)
             if not mine:
                 elsewhere = True
                 continue
@@ -176,6 +179,12 @@ class _Worker:
                         await peers.failed(tx, pull.party_id, pull.wanted, words, now + round(pause * 1_000_000))
         except Unavailable as why:
             log.warning("cannot note a failure now: %s", why)
+
+
+async def _is_due(tx: Transaction, peer: str, wanted: str, now: int) -> bool:
+    party = await parties.party_by_name(tx, peer)
+    pull = await peers.pull_state(tx, party.id, wanted) if party else None
+    return pull is None or pull.due <= now
 
 
 async def due(tx: Transaction, configuration: Configuration) -> list[Due]:

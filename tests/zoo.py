@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tocsin.stix.objects import from_micros, make_object
+
 TAXII = "application/taxii+json;version=2.1"
+JSON = "application/json"
+ZOO = "identity--11111111-0000-4000-8000-000000000001"  # whom the liar speaks for
 
 
 @dataclass(frozen=True)
@@ -112,3 +116,36 @@ def a_node(identity: str, **more: Any) -> dict[str, bytes]:
     """The descriptor of a node, with its collection."""
     said = {"tocsin": 1, "name": "zoo", "taxii": "/taxii2/", "changes": True, "identity": {"id": identity}}
     return an_offer() | {"/.well-known/tocsin.json": http(200, said | more, "application/json")}
+
+
+def at(number: int) -> str:
+    return from_micros(1_770_000_000_000_000 + number)
+
+
+class Liar:
+    """A node whose changes feed says what a test wants."""
+
+    def __init__(self, zoo: Animal) -> None:
+        self.entries: list[bytes] = []
+        self.origin = zoo.origin
+        zoo.answers |= a_node(ZOO)
+        zoo.answers[f"{FOLDER}changes/"] = self.answer
+
+    def says(self, value, op: str = "put", **more) -> None:
+        """An entry at the next position; `more` overwrites what it says."""
+        raw = value if isinstance(value, bytes) else make_object(value).raw
+        entry = {"op": op, "position": at(len(self.entries) + 1), "version": "v", "hops": 0}
+        if not isinstance(value, bytes):
+            version = make_object(value)
+            entry |= {"id": version.id, "version": version.version, "sha256": version.sha256}
+        entry |= more
+        with_object = b"" if op in ("withdraw", "prune") else b', "object": ' + raw
+        self.entries.append(json.dumps(entry).encode()[:-1] + with_object + b"}")
+
+    async def answer(self, asked, writer) -> None:
+        after = asked.query.get("after", [""])[0]
+        start = next((n for n in range(len(self.entries), 0, -1) if at(n) <= after), 0)
+        page = self.entries[start : start + int(asked.query["limit"][0])]
+        position, more = at(start + len(page)), start + len(page) < len(self.entries)
+        head = json.dumps({"more": more, "position": position}, separators=(",", ":")).encode()
+        writer.write(http(200, head[:-1] + b',"entries":[' + b",".join(page) + b"]}", JSON))
