@@ -18,7 +18,7 @@ NAMESPACE = ("unshare", "--user", "--map-user=1000")
 NOBODY = 65534
 
 # What is thrown away at the end need not survive a power cut.
-FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "deadlock_timeout=100ms")
 
 # Ends the server and its folder when the pipe to this shell closes: also when the tests are killed.
 _KEEPER = 'folder=$1; shift; "$@" & server=$!; read -r _; kill -QUIT $server; wait $server; rm -rf "$folder"'
@@ -53,9 +53,8 @@ def start(options: tuple[str, ...] = FAST, *, namespace: bool = True) -> Postgre
         data = folder / "data"
         data.mkdir(mode=0o700)
         if user is not None:
-            os.chown(data, user, user)
-            os.chown(folder, user, user)
-        log = (folder / "log").open("wb")
+            for path in (folder, *folder.rglob("*")):  # his to use, and to remove
+                os.chown(path, user, user, follow_symlinks=False)
         initdb = [*prefix, str(binaries / "initdb"), "-D", str(data), "-U", "postgres"]
         initdb += ["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]
         made = subprocess.run(initdb, user=user, cwd=folder, capture_output=True, text=True, check=False)
@@ -65,7 +64,7 @@ def start(options: tuple[str, ...] = FAST, *, namespace: bool = True) -> Postgre
         server = [*prefix, str(binaries / "postgres"), "-D", str(data)]
         for setting in settings:
             server += ["-c", setting]
-        with log:
+        with (folder / "log").open("wb") as log:
             keeper = subprocess.Popen(
                 ["sh", "-c", _KEEPER, "sh", str(folder), *server],
                 user=user,
@@ -111,8 +110,13 @@ def _runner(binaries: Path, folder: Path, *, namespace: bool) -> tuple[Path, tup
     if namespace and _has_namespaces():
         return binaries, NAMESPACE, None
     # `nobody` may not be able to reach the binaries, and no folder is opened for him
-    shutil.copytree(binaries.parent, folder / "install", symlinks=True)
-    return folder / "install" / "bin", (), NOBODY
+    package = binaries.parents[1]
+    copied = folder / "install" / package.name
+    shutil.copytree(binaries.parent, copied / binaries.parent.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")  # found from the binaries by a relative path
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / "install" / libraries.name, symlinks=True)
+    return copied / binaries.parent.name / "bin", (), NOBODY
 
 
 def _has_namespaces() -> bool:

@@ -43,11 +43,13 @@ _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _OLDEST_POSTGRESQL = 14
 _ANALYSE_FROM, _ANALYSE_TO = 500, 256_000  # rows written between two countings; doubled each time
 
-# SQLite result codes that another attempt may not meet: BUSY, LOCKED, READONLY (a disk remounted), IOERR,
-# FULL, CANTOPEN, PROTOCOL.
-_SQLITE_PASSING = frozenset({5, 6, 8, 10, 13, 14, 15})
-# PostgreSQL: connection, rollback (serialisation, deadlock), resources, operator intervention, lock not had.
+# SQLite result codes that another attempt may not meet: BUSY, LOCKED, IOERR, FULL, CANTOPEN, PROTOCOL.
+_SQLITE_PASSING = frozenset({5, 6, 10, 13, 14, 15})
+_SQLITE_NO_DATABASE = frozenset({11, 26})  # CORRUPT, NOTADB
+# PostgreSQL: connection, rollback (serialisation, deadlock), resources, operator intervention, lock not had,
+# idle for too long.
 _POSTGRESQL_PASSING = ("08", "40", "53", "57", "55P03", "25P03")
+_POSTGRESQL_NOT_LET_IN = ("28", "3D")  # wrong user or password, no such database
 
 T = TypeVar("T")
 
@@ -317,6 +319,13 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         connection = await engine.connect()
     except (OSError, PoolExhausted) as why:
         raise Unavailable(f"the database cannot be reached: {why}") from why
+    except DBAPIError as why:
+        cause = why.driver_exception
+        if isinstance(cause, sqlite3.Error) and _code(cause) in _SQLITE_NO_DATABASE:
+            raise Refused(f"{engine.url.database} is no database, or a damaged one: {cause}") from why
+        if _state(cause).startswith(_POSTGRESQL_NOT_LET_IN):
+            raise Refused(f"PostgreSQL does not let us in: {cause}") from why
+        raise
     try:
         yield connection
     finally:
@@ -329,18 +338,25 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as why:
-        if not _may_pass(why):
+        if not (why.connection_invalidated or _may_pass(why.driver_exception)):
             raise
         raise Unavailable(f"the database cannot do this now: {why.driver_exception}") from why
 
 
-def _may_pass(error: DBAPIError) -> bool:
-    cause = error.driver_exception
+def _may_pass(cause: Exception) -> bool:
     if isinstance(cause, sqlite3.Error):
-        code = getattr(cause, "sqlite_errorcode", None)  # none for an error of the driver itself
-        return code is not None and code & 0xFF in _SQLITE_PASSING
-    state = getattr(cause, "sqlstate", None) or ""
-    return error.connection_invalidated or state.startswith(_POSTGRESQL_PASSING)
+        return _code(cause) in _SQLITE_PASSING
+    return _state(cause).startswith(_POSTGRESQL_PASSING)
+
+
+def _code(cause: sqlite3.Error) -> int | None:
+    """The primary result code; None for an error of the driver itself."""
+    code: int | None = getattr(cause, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _state(cause: Exception) -> str:
+    return getattr(cause, "sqlstate", None) or ""
 
 
 # --- checks at start -----------------------------------------------------------------------------------------

@@ -1,0 +1,116 @@
+"""The revisions make exactly the tables that the code describes, and a schema that is not ours is refused."""
+
+import asyncio
+import re
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tocsin.errors import Refused
+from tocsin.store import audit, transaction
+from tocsin.store.tables import metadata
+from tocsin.store.transaction import Store
+
+
+async def _inside(url: str, work):
+    """What `work` finds, on a connection that the store knows nothing of."""
+    engine = create_async_engine(transaction._target(url).url)
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+async def test_the_revisions_and_the_tables_do_not_differ(database_url):
+    def differences(connection):
+        options = {"target_metadata": metadata, "compare_type": True, "compare_server_default": True}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+    assert await _inside(database_url, differences) == []
+
+
+_INDEXES = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE tbl_name NOT LIKE 'alembic%' AND sql IS NOT NULL",
+    "postgresql": """
+        SELECT indexname, indexdef FROM pg_indexes
+        WHERE schemaname = 'public' AND tablename NOT LIKE 'alembic%'
+        UNION ALL
+        SELECT conrelid::regclass || ' ' || conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text NOT LIKE 'alembic%'
+        UNION ALL
+        SELECT table_name || '.' || column_name,
+               concat_ws(' ', data_type, is_nullable, column_default, collation_name)
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'alembic%'
+    """,
+}
+
+
+async def test_conditions_collations_and_checks_do_not_differ_either(database_url):
+    """What Alembic does not compare: partial indexes, checks, collations."""
+
+    def described(connection):
+        rows = connection.execute(text(_INDEXES[connection.dialect.name]))
+        return {name: _plain(sql) for name, sql in rows}
+
+    def made_anew(connection):
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+        found = described(connection)
+        connection.rollback()  # PostgreSQL's database is used again
+        return found
+
+    migrated = await _inside(database_url, described)
+    assert migrated == await _inside(database_url, made_anew)
+    assert len(migrated) > 30
+
+
+def _plain(sql: str) -> list[str]:
+    """A definition whatever the order and layout of its parts."""
+    return sorted(re.split(r'[\s,()"]+', sql))
+
+
+async def test_a_schema_is_made_once_however_many_make_it(empty_database_url):
+    await asyncio.gather(*(Store.create(empty_database_url) for _ in range(4)))
+    store = await Store.open(empty_database_url, require_durable=False)
+    try:
+        async with store.writing() as tx:
+            await audit.append(tx, "event", "s", {}, 1)
+        await Store.create(empty_database_url)  # what is there already stays
+        async with store.reading() as tx:
+            assert len(await audit.entries(tx)) == 1
+    finally:
+        await store.close()
+
+
+async def test_an_empty_database_is_refused_with_what_to_do(empty_database_url):
+    if empty_database_url.startswith("sqlite"):
+        transaction._make_file(transaction._target(empty_database_url).file)
+    with pytest.raises(Refused, match=r"schema none.*tocsin check"):
+        await Store.open(empty_database_url, require_durable=False)
+
+
+async def test_the_schema_of_a_newer_tocsin_is_refused_and_left_alone(database_url):
+    def age_to(revision):
+        def age(connection):
+            connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+
+        return age
+
+    await _inside(database_url, age_to("9999"))
+    try:
+        for opening in (Store.open(database_url, require_durable=False), Store.create(database_url)):
+            with pytest.raises(Refused, match=r"newer version of Tocsin \(schema 9999\)"):
+                await opening
+        names = await _inside(database_url, lambda connection: inspect(connection).get_table_names())
+        assert "release" in names
+    finally:
+        await _inside(
+            database_url,
+            lambda connection: (
+                connection.execute(text("UPDATE alembic_version SET version_num = '0001'")) and None
+            ),
+        )
