@@ -10,12 +10,13 @@ from tocsin.intake.receive import Offered, Posted, Received, receive, receive_po
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.sharing import apply as applying
 from tocsin.sharing.explain import Explanation, explain
-from tocsin.sharing.node import OURS, Node, keep
-from tocsin.sharing.publish import Outcome, release
+from tocsin.sharing.node import Node, keep
+from tocsin.sharing.publish import hold, publish
+from tocsin.sharing.release import Outcome, release
 from tocsin.stix.effects import EXTENSION_ID
 from tocsin.stix.markings import tlp_from_word
 from tocsin.stix.objects import ObjectVersion, keyed_id, make_object, stix_time
-from tocsin.store import objects, parties, publications, records, releases
+from tocsin.store import parties, records, releases
 from tocsin.store.transaction import Store
 
 NODE = Node(b"s" * 32)
@@ -85,17 +86,12 @@ class Scene:
     async def publish(self, *ids: str, key: str | None = None, follow: bool = False) -> list[Outcome]:
         self.later()
         async with self.store.writing() as tx:
-            collection_id = (await self.ids(tx))[key] if key else OURS
-            outcomes = []
-            for id_ in ids:
-                company = [one.object_id for one in await records.belonging_to(tx, [id_])]
-                newest = await objects.newest(tx, [id_, *company])
-                covered = max(version.version_key for version in newest.values())
-                await publications.set_publication(
-                    tx, id_, collection_id, "published", covered, follow=follow, now=self.now
-                )
-                outcomes += await release(tx, self.configuration, NODE, list(newest), now=self.now)
-            return outcomes
+            return await publish(tx, self.configuration, NODE, ids, now=self.now, key=key, follow=follow)
+
+    async def hold(self, *ids: str, key: str | None = None) -> list[Outcome]:
+        self.later()
+        async with self.store.writing() as tx:
+            return await hold(tx, self.configuration, NODE, ids, now=self.now, key=key)
 
     async def receive(self, peer: str, *offered: Mapping[str, Any] | bytes, hops: int = 0) -> list[Received]:
         self.later()

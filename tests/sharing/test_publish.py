@@ -1,5 +1,7 @@
 """What enters a collection, in which form, and what makes it leave again."""
 
+import pytest
+
 from scene import (
     ALLOW_ALL_OURS,
     ALLOW_ANY,
@@ -11,11 +13,18 @@ from scene import (
     relationship,
     whats,
 )
-from tocsin.sharing.node import OURS
+from tocsin.errors import Refused
 from tocsin.stix.markings import Tlp
 from tocsin.stix.objects import make_object
-from tocsin.store import publications, releases
+from tocsin.store import releases
 
+ADDRESS = {
+    "type": "ipv4-addr",
+    "spec_version": "2.1",
+    "id": "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd",
+    "value": "198.51.100.3",
+    "object_marking_refs": [Tlp.GREEN.marking],
+}
 AUTO = {"c": {"readers": ["acme"], "release": "automatic"}}
 BY_HAND = {"c": {"readers": ["acme"], "release": "by-hand"}}
 
@@ -90,19 +99,69 @@ async def test_when_the_newest_version_is_denied_the_older_ones_are_withdrawn_wi
     assert first.id not in await scene.seen("c")
 
 
-async def test_held_things_stay_out_and_what_stands_stays(scene):
+async def test_what_stands_when_it_is_held_stays_as_it_is_and_what_is_newer_waits(scene):
     await scene.apply(AUTO, {"c": ALLOW_OURS})
     first = scene.incident()
     await scene.make((first, "incident"))
-    async with scene.store.writing() as tx:
-        await publications.set_publication(tx, first.id, OURS, "held", None, follow=False, now=scene.now)
+    await scene.hold(first.id)
     scene.later()
-    await scene.make((scene.incident(means=["wiper"]), "incident"))
+    newer = scene.incident(means=["wiper"])
+    await scene.make((newer, "incident"))
     assert (await scene.seen("c"))[first.id]["modified"] == first.version
-    other = scene.incident("other")
-    async with scene.store.writing() as tx:
-        await publications.set_publication(tx, other.id, OURS, "held", None, follow=False, now=scene.now)
-    assert whats(await scene.make((other, "incident"))) == {("c", other.id): "held"}
+    await scene.publish(first.id)
+    assert (await scene.seen("c"))[first.id]["modified"] == newer.version
+
+
+async def test_what_is_held_before_it_stands_stays_out(scene):
+    await scene.apply(
+        {"c": BY_HAND["c"], "d": AUTO["c"]}, {"c": ALLOW_OURS, "d": ALLOW_OURS.replace("effect", "x")}
+    )
+    one = scene.incident()
+    await scene.apply(BY_HAND, {"c": ALLOW_OURS})
+    await scene.make((one, "incident"))
+    await scene.hold(one.id)
+    assert whats(await scene.apply({"c": AUTO["c"]}, {"c": ALLOW_OURS})) == {("c", one.id): "held"}
+
+
+async def test_what_is_held_is_withdrawn_all_the_same_when_a_rule_denies_it(scene):
+    await scene.apply(AUTO, {"c": ALLOW_OURS})
+    one = scene.incident()
+    await scene.make((one, "incident"))
+    await scene.hold(one.id)
+    none = "rules: [{id: none, match: {type: identity}, then: allow, reason: x}]"
+    plan = await scene.plan(AUTO, {"c": none})
+    await scene.apply(AUTO, {"c": none}, confirmed=plan.taken_away)
+    assert await scene.incidents_seen("c") == set()
+
+
+async def test_a_word_for_one_collection_says_nothing_of_another(scene):
+    two = {"c": BY_HAND["c"], "d": BY_HAND["c"]}
+    await scene.apply(two, {"c": ALLOW_OURS, "d": ALLOW_OURS})
+    one = scene.incident()
+    await scene.make((one, "incident"))
+    await scene.publish(one.id, key="d")
+    assert await scene.incidents_seen("c") == set()
+    assert await scene.incidents_seen("d") == {one.id}
+    await scene.hold(one.id, key="d")
+    await scene.publish(one.id)
+    assert await scene.incidents_seen("c") == {one.id}
+
+
+async def test_an_observable_is_published_with_its_incident(scene):
+    await scene.apply(BY_HAND, {"c": ALLOW_ALL_OURS})
+    incident = scene.incident()
+    address = make_object(ADDRESS)
+    tie = make_object(relationship(incident.id, address.id, NODE.identity))
+    await scene.make((incident, "incident"), (address, "observable"), (tie, "relationship"))
+    assert not {incident.id, address.id, tie.id} & set(await scene.seen("c"))
+    await scene.publish(incident.id)
+    assert {incident.id, address.id, tie.id} <= set(await scene.seen("c"))
+
+
+async def test_what_others_made_waits_for_nobody_s_word_here(scene):
+    await scene.apply(BY_HAND, {"c": ALLOW_OURS})
+    with pytest.raises(Refused, match="not made here"):
+        await scene.publish("incident--7d3bd05b-0ec7-4a53-9b3b-1d8cbb0e0f5a")
 
 
 async def test_what_bears_no_marking_counts_as_amber_strict_and_red_is_above_every_clearance(scene):

@@ -9,7 +9,7 @@ from tocsin.cli.console import ask, say
 from tocsin.cli.ids import short
 from tocsin.cli.session import Session
 from tocsin.errors import Refused
-from tocsin.sharing.publish import Outcome
+from tocsin.sharing.release import Outcome
 from tocsin.store.transaction import Transaction
 
 MOVES = ("whole", "redacted", "revoked", "withdrawn")  # what readers notice

@@ -25,7 +25,7 @@ from tocsin.intake.importing import (
     import_records,
 )
 from tocsin.settings import Home
-from tocsin.sharing.publish import Outcome
+from tocsin.sharing.release import Outcome
 from tocsin.stix.effects import PLACES, QUESTIONS, Answers, categories
 from tocsin.stix.incident import Findings, findings_sentence, read_effects
 from tocsin.stix.markings import Tlp, tlp_from_word

@@ -34,7 +34,7 @@ from tocsin.policy.configuration import Configuration, read_configuration, run_p
 from tocsin.settings import Home, find_home
 from tocsin.sharing.apply import Plan, apply, plan
 from tocsin.sharing.node import Node
-from tocsin.sharing.publish import Outcome, What
+from tocsin.sharing.release import Outcome, What
 from tocsin.stix.canonical import dump_json
 from tocsin.stix.effects import answers_of, derive
 from tocsin.stix.incident import Effect, Findings, build_incident

@@ -20,7 +20,7 @@ from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import OURS, Node, keep
-from tocsin.sharing.publish import Outcome, release
+from tocsin.sharing.release import Outcome, release
 from tocsin.stix.canonical import content_hash
 from tocsin.stix.effects import Answers
 from tocsin.stix.incident import Findings, answers_as_value, build_incident, read_answers, read_effects

@@ -16,7 +16,7 @@ from typing import Literal
 from tocsin.errors import BadInput
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
-from tocsin.sharing.publish import Outcome, release
+from tocsin.sharing.release import Outcome, release
 from tocsin.stix.canonical import peek
 from tocsin.stix.objects import ObjectVersion, named, read_object
 from tocsin.stix.validate import problems

@@ -15,7 +15,7 @@ from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.sharing.judging import Verdict, judge
 from tocsin.sharing.node import Node, keep_own_objects
-from tocsin.sharing.publish import Outcome, release
+from tocsin.sharing.release import Outcome, release
 from tocsin.sharing.subjects import Court
 from tocsin.store import audit, objects, parties, releases
 from tocsin.store import configuration as applied

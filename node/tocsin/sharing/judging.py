@@ -2,7 +2,7 @@
 
 In the order of DESIGN 2: which version is in force here (`subjects`), what policy says of it (2.4, 2.6), how far
 it has travelled (2.8), whether all that it names stands here too (2.10), and what a redacted copy would look
-like (2.9). `publish` carries the verdicts out, `apply` counts them, `explain` shows them.
+like (2.9). `release` carries the verdicts out, `apply` counts them, `explain` shows them.
 """
 
 from collections.abc import Callable, Iterable, Mapping

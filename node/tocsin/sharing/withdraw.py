@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tocsin.errors import NotAllowed, NotFound
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import Node
-from tocsin.sharing.publish import release
+from tocsin.sharing.release import release
 from tocsin.store import audit, objects, releases
 from tocsin.store.objects import HeldVersion
 from tocsin.store.parties import Party
