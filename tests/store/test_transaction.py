@@ -237,6 +237,37 @@ async def test_writers_of_one_process_queue_and_do_not_use_up_the_patience_of_sq
         await store.close()
 
 
+async def test_a_writer_does_not_wait_for_ever_for_another(sqlite_url, monkeypatch):
+    monkeypatch.setattr(transaction, "QUEUE_TIMEOUT", 0.05)
+    store = await Store.open(sqlite_url, require_durable=False)
+    try:
+        async with store.writing():
+            with pytest.raises(Unavailable, match="waiting to write"):
+                async with store.writing():
+                    pass
+        async with store.writing() as tx:
+            assert await audit.entries(tx) == []
+    finally:
+        await store.close()
+
+
+async def test_as_many_read_at_once_as_ask(store):
+    inside = 0
+    full = asyncio.Event()
+
+    async def read() -> None:
+        nonlocal inside
+        async with store.reading() as tx:
+            assert await audit.entries(tx) == []
+            inside += 1
+            if inside == 10:
+                full.set()
+            await full.wait()
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(read() for _ in range(10)))
+
+
 async def test_a_full_disk_is_unavailable_and_leaves_the_store_usable(sqlite_url):
     store = await Store.open(sqlite_url)
     try:

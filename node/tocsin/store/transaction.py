@@ -14,7 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -37,7 +37,10 @@ from tocsin.store.migrations import Revision, revision_of, upgrade
 Clock = Callable[[], int]
 
 BUSY_TIMEOUT = 5.0  # seconds that SQLite waits for another process's write
+QUEUE_TIMEOUT = 30.0  # seconds that a writer waits for others of this process
 _BATCH = 500  # values in one IN list
+_READERS = 64  # of SQLite at once; without a thread each, they cost next to nothing
+_POOL_TIMEOUT = 10  # seconds to wait for a connection
 _LOCK_TIMEOUT = "10s"
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _OLDEST_POSTGRESQL = 14
@@ -105,8 +108,7 @@ class Store:
         self._reader = reader
         self._writer = writer
         self._clock = clock
-        on_sqlite = writer.dialect.name == "sqlite"
-        self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if on_sqlite else nullcontext()
+        self._turn = asyncio.Lock() if writer.dialect.name == "sqlite" else None
         self._unanalysed = 0
         self._analyse_at = _ANALYSE_FROM
 
@@ -170,13 +172,29 @@ class Store:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
         """A transaction that is committed when the block has ended; undone by any error. Raises Unavailable."""
-        async with self._turn:
+        async with self._in_turn():
             with _translated():
                 async with _connected(self._writer) as connection, connection.begin():
                     tx = Transaction(connection, self._clock)
                     yield tx
                 if tx.on_postgresql and tx._written:
                     await self._analyse(tx._written)
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """The writers of this process one after the other, where the database takes one at a time."""
+        if self._turn is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(QUEUE_TIMEOUT):
+                await self._turn.acquire()
+        except TimeoutError as why:
+            raise Unavailable("too many are waiting to write") from why
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def _analyse(self, rows: int) -> None:
         """Let PostgreSQL count a database that is being filled; ever more rarely, and at last no more.
@@ -243,8 +261,8 @@ def _engine(target: _Target, *, durable: bool, reading: bool) -> AsyncEngine:
     if target.file is not None:
         begin = "BEGIN" if reading else "BEGIN IMMEDIATE"
         url = target.url.set(drivername=INLINE) if reading else target.url
-        return _sqlite_engine(url, _pragmas(durable=durable, reading=reading), begin, 8 if reading else 1)
-    engine = _postgresql_engine(target.url, pool_size=8)
+        return _sqlite_engine(url, _pragmas(durable=durable, reading=reading), begin, _READERS if reading else 1)
+    engine = _postgresql_engine(target.url, pool_size=6)
     if reading:
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine.execution_options(isolation_level="READ COMMITTED")
@@ -270,6 +288,7 @@ def _sqlite_engine(url: URL, pragmas: Sequence[str], begin: str, connections: in
         connect_args={"timeout": BUSY_TIMEOUT, "isolation_level": None},  # we begin, not the driver
         pool_size=connections,
         max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT,
         json_serializer=_dump,
         json_deserializer=_load,
     )
@@ -297,7 +316,7 @@ def _postgresql_engine(url: URL, *, pool_size: int) -> AsyncEngine:
         connect_args={"timeout": 10, "server_settings": settings},
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_timeout=10,
+        pool_timeout=_POOL_TIMEOUT,
         json_serializer=_dump,
         json_deserializer=_load,
     )
