@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -84,9 +85,9 @@ def http(
 
 
 @asynccontextmanager
-async def animal(**answers: Any) -> AsyncIterator[Animal]:
+async def animal(tls: ssl.SSLContext | None = None) -> AsyncIterator[Animal]:
     found = Animal()
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=tls)
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found

@@ -2,8 +2,8 @@
 
 `taxii2client` speaks the protocol (paths, filters, versions); what it asks for is fetched by our own client, whose
 bounds hold for foreign servers as well, and the objects are taken as bytes, because a parsed number may have lost
-digits. The library waits while it asks, so it does so in a thread. Only the dates of a page's first and last object
-are told, so an object's position in the ledger is the date of the last of its page.
+digits. The library waits while it asks, so it does so in a thread. Only the dates of the first and the last object
+of a page are told, so an object's position in the ledger is the date of the last of its page.
 
 Many servers date an object before they commit it, so each cycle reads the last five minutes again (what is held
 already changes nothing). Within a cycle `next` leads on; it is kept when a cycle stops half way, and given up when

@@ -16,6 +16,7 @@ import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -152,11 +153,17 @@ def read_credential(home: Home, name: str, settings: PeerSettings) -> Credential
 
 def _tls(authority: Path) -> ssl.SSLContext | None:
     if not authority.is_file():
-        return None  # httpx2's own: the system's authorities
+        return None
     try:
         return ssl.create_default_context(cafile=authority)
     except (ssl.SSLError, OSError) as why:
         raise BadFile([Problem(str(authority), f"is no certificate authority in PEM: {why}")]) from why
+
+
+@cache
+def _system_authorities() -> ssl.SSLContext:
+    """What is trusted where nothing is said: loaded once, since that takes longer than many a pull."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def _with_certificate(tls: ssl.SSLContext | None, home: Home, name: str) -> ssl.SSLContext:
@@ -184,7 +191,7 @@ class PeerClient:
         self._two_at_a_time = asyncio.Semaphore(2)
         self._http = httpx2.AsyncClient(
             headers={"User-Agent": "tocsin", "Accept-Encoding": "gzip", **credential.headers},
-            verify=credential.tls or True,
+            verify=credential.tls or _system_authorities(),
             trust_env=False,
             follow_redirects=False,
             timeout=httpx2.Timeout(self.bounds.silence, connect=self.bounds.connect),
