@@ -165,3 +165,18 @@ async def test_an_observable_has_no_creator_and_every_content_stays_with_its_sou
     assert len(version.sources) == 2
     assert make_object(address).sha256 == version.sha256
     assert START.year == 2026
+
+
+async def test_other_content_under_the_same_version_from_the_same_source_is_kept_apart(scene):
+    await scene.apply(INBOX, {"inbox": ALLOW_ANY})
+    at = scene.clock
+    value = an_incident(at, creator=GAMMA["id"], id=ID)
+    await scene.receive("gamma", GAMMA, value)
+    (other,) = await scene.receive("gamma", an_incident(at, creator=GAMMA["id"], id=ID, means=["ddos"]))
+    assert other.outcome == "quarantined"
+    assert (await scene.seen("inbox"))[ID] == value
+    post = an_incident(at, creator=GAMMA["id"], id=ID.replace("7d", "8d"))
+    await scene.post("writer", "inbox", post)
+    (changed,) = await scene.post("writer", "inbox", post | {"name": "other"})
+    assert changed.outcome == "failure"
+    assert "new version" in changed.message

@@ -18,7 +18,7 @@ from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release
 from tocsin.stix.canonical import peek
-from tocsin.stix.objects import ObjectVersion, named, read_object
+from tocsin.stix.objects import ObjectVersion, named, read_object, version_key
 from tocsin.stix.validate import problems
 from tocsin.store import audit, objects, releases
 from tocsin.store.objects import HeldVersion, Source, Word
@@ -227,11 +227,22 @@ class _Door:
             return _received("quarantined", version, "this id is ours, and only this node makes versions of it")
         if version.creator == self.node.identity or version.id == self.node.identity:
             return _received("quarantined", version, "it speaks in the name of this node, which did not make it")
+        if any(one.sha256 != version.sha256 and self._brought(one, version) for one in held):
+            reason = "the same source gave other content for this very version: a change is a new version"
+            return _received("quarantined", version, reason)
         posting = self.postings.get(version.id)
         if posting is not None and posting.party_id != self.party.id and not same:
             reason = "another writer posted this object: add a note, an opinion or a sighting"
             return _received("refused", version, reason)
         return None
+
+    def _brought(self, held: HeldVersion, version: ObjectVersion) -> bool:
+        """Whether the same bringer, through the same collection, gave this content for the version of another."""
+        return (
+            version.version is not None
+            and held.version_key == version_key(version.version)
+            and any(s.party_id == self.party.id and s.collection_id == self.collection_id for s in held.sources)
+        )
 
     def word(self, version: ObjectVersion, seq: int, hops: int, now: int) -> Word:
         """What the bringer says: authentic from the creator's own node, asserted from anybody else."""

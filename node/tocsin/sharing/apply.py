@@ -7,7 +7,6 @@ The file is the proposal; what is in force is in the database, and every judging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from tocsin.errors import Refused
@@ -89,23 +88,27 @@ class Plan:
         return sum(collection.taken_away for collection in self.collections if collection.guarded)
 
 
+_PARSED: dict[str, Configuration] = {}  # by hash: what a text means never changes
+
+
 async def in_force(tx: Transaction) -> Configuration:
     """The configuration that judges. Raises Refused when none was ever applied."""
-    current = await applied.in_force(tx)
-    if current is None:
+    sha256 = await applied.in_force_sha256(tx)
+    if sha256 is None:
         raise Refused("no configuration is in force yet (run: tocsin apply)")
-    return _parsed(tuple(sorted(current.files.items())))
-
-
-@lru_cache(maxsize=4)
-def _parsed(files: tuple[tuple[str, str], ...]) -> Configuration:
-    return read_configuration(dict(files))
+    if sha256 not in _PARSED:
+        current = await applied.in_force(tx)
+        assert current is not None  # noqa: S101  (the same transaction has just seen it; for the type checker)
+        _PARSED[sha256] = read_configuration(current.files)
+        for older in list(_PARSED)[:-4]:
+            del _PARSED[older]
+    return _PARSED[sha256]
 
 
 async def plan(tx: Transaction, proposed: Configuration, node: Node) -> Plan:
     """Judge everything under the proposed configuration and count what would move; changes nothing."""
-    current = await applied.in_force(tx)
-    before = _parsed(tuple(sorted(current.files.items()))) if current else None
+    current = await applied.in_force_sha256(tx)
+    before = await in_force(tx) if current else None
     rows = {row.key: row for row in await releases.collections(tx)}
     renamed = {c.was: key for key, c in proposed.settings.collections.items() if c.was}
     ids = await objects.all_ids(tx)
@@ -128,7 +131,7 @@ async def plan(tx: Transaction, proposed: Configuration, node: Node) -> Plan:
     for key, row in rows.items():
         if key not in proposed.settings.collections and key not in renamed and (old := _readers(before, key)):
             plans.append(CollectionPlan(key, (), (), old, row.standing, (), closed=True))
-    return Plan(proposed, current.sha256 if current else None, tuple(plans))
+    return Plan(proposed, current, tuple(plans))
 
 
 def _readers(configuration: Configuration | None, key: str) -> tuple[str, ...]:
@@ -163,8 +166,7 @@ async def apply(
     `confirmed` is the number that a person said when the plan takes much away. Raises Refused when it is not
     the plan's, or when another configuration came into force since the plan was made.
     """
-    current = await applied.in_force(tx)
-    if (current.sha256 if current else None) != plan.in_force:
+    if await applied.in_force_sha256(tx) != plan.in_force:
         raise Refused("another configuration came into force in the meantime: look at the plan again")
     if plan.taken_away and confirmed != plan.taken_away:
         raise Refused(

@@ -25,23 +25,24 @@ async def delete_posted(
 ) -> None:
     """Withdraw from collection `key` the versions of an object that `party` posted; all, unless `chosen` picks.
 
-    The writer's word alone is taken back: what another source offers stays with that source. Raises NotFound
-    when the object does not stand here, NotAllowed when somebody else posted it.
+    The writer's word alone is taken back: what another source offers stays with that source. An object that
+    stands as a redacted copy is deleted under the id it was posted with. Raises NotFound when nothing of it is
+    here to delete, NotAllowed when it stands here and somebody else brought it.
     """
     collection_id = {row.key: row.id for row in await releases.collections(tx)}[key]
     posting = (await releases.postings(tx, collection_id, [object_id])).get(object_id)
-    if posting is None:
-        if object_id not in await releases.standing(tx, collection_id, [object_id]):
-            raise NotFound("no such object")
-        raise NotAllowed("only who posted an object may delete it")
-    if posting.party_id != party.id:
-        raise NotAllowed("only who posted an object may delete it")
+    if posting is None or posting.party_id != party.id:
+        if object_id in await releases.standing(tx, collection_id, [object_id]):
+            raise NotAllowed("Only who posted an object may delete it.")
+        raise NotFound(f"no {object_id} in {key}")
     theirs = [
         version
         for version in (await objects.held(tx, [object_id])).get(object_id, [])
         if any(s.party_id == party.id and s.collection_id == collection_id for s in version.sources)
     ]
     leaving = chosen(theirs) if chosen else theirs
+    if not leaving:
+        raise NotFound(f"no such version of {object_id} in {key}")
     for version in leaving:
         await objects.set_word(
             tx, version.seq, party.id, collection_id, "withdraw", authentic=False, hops=0, at=now

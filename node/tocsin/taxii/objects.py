@@ -112,8 +112,6 @@ async def delete_object(exchange: Exchange, request: Request) -> Response:
         )
         if not ID.match(object_id):
             raise NotFound(f"no {object_id!r} in {collection.key}")
-        if not await stands(visit.tx, collection.id, object_id):
-            raise NotFound(f"no {object_id} in {collection.key}")
         await delete_posted(
             visit.tx,
             visit.configuration,
@@ -178,10 +176,7 @@ def _places(raw: bytes) -> dict[str, int]:
 def _meant(what: Filter, versions: list[HeldVersion]) -> list[HeldVersion]:
     if what.spec_versions is not None:
         versions = [version for version in versions if version.spec_version in what.spec_versions]
-    found = chosen(what.versions, versions)
-    if not found:
-        raise NotFound("no such version")
-    return found
+    return chosen(what.versions, versions)
 
 
 async def _page_of_object(
