@@ -124,6 +124,22 @@ async def test_an_object_that_cannot_be_read_is_refused_at_its_position(beta, li
     assert (await beta.pull("zoo")).tally.refused == 0
 
 
+async def test_text_that_no_database_takes_ends_in_the_ledger_all_the_same(tmp_path, make_database):
+    odd = {"id": "a\x00b", "version": "\x00", "sha256": "\x00", "op": "withdraw"}
+    async with neighbour("Beta", tmp_path / "beta", make_database("postgresql")) as beta, animal() as zoo:
+        await beta.apply({"peers": {"zoo": a_peer(zoo.url, "regional")}})
+        beta.home.write_secret("peers/zoo", "w0rd")
+        liar = Liar(zoo)
+        liar.says(incident("odd"), **odd)
+        liar.says(incident("named oddly"), version="\x00" * 1000)
+        nul = b'{"type": "incident", "id": "incident--\\u0000", "modified": "\\u0000"}'
+        liar.says(nul, id=incident("odd")["id"], sha256="0" * 64)
+        liar.says(incident("good"))
+        report = await beta.pull("zoo")
+        assert (report.state, report.tally.stored, report.tally.refused) == ("in step", 2, 2)
+        assert len(await beta.ledger("zoo")) == 4
+
+
 async def test_every_entry_ends_in_one_state_and_none_is_lost(beta, liar):
     ours = beta.incident("ours")
     await beta.make(ours)
