@@ -7,7 +7,9 @@ import pytest
 
 from scene import ALLOW_ANY, ALLOW_OURS, NODE, START, an_incident, identity_of, relationship
 from tocsin.errors import NotAllowed, NotFound
+from tocsin.intake.receive import withdraw_word
 from tocsin.sharing.withdraw import delete_posted
+from tocsin.stix.markings import Tlp
 from tocsin.stix.objects import make_object
 from tocsin.store import objects, parties
 
@@ -180,3 +182,20 @@ async def test_other_content_under_the_same_version_from_the_same_source_is_kept
     (changed,) = await scene.post("writer", "inbox", post | {"name": "other"})
     assert changed.outcome == "failure"
     assert "new version" in changed.message
+
+
+async def test_a_log_carries_one_content_of_an_observable_until_that_is_no_longer_offered(scene):
+    await scene.apply(INBOX, {"inbox": ALLOW_ANY})
+    file = {"type": "file", "spec_version": "2.1", "id": "file--5a27d487-c542-5f97-a131-a8866b477b46"}
+    marked = {"object_marking_refs": [Tlp.GREEN.marking]}
+    first, second = file | marked | {"name": "one.exe"}, file | marked | {"name": "two.exe"}
+    await scene.receive("gamma", first)
+    await scene.receive("beta", second)
+    assert (await scene.seen("inbox"))[file["id"]] == first
+    async with scene.store.writing() as tx:
+        party = await parties.party_by_name(tx, "gamma")
+        taken_back = [(file["id"], make_object(first).sha256)]
+        await withdraw_word(
+            tx, scene.configuration, NODE, taken_back, party, "gamma-collection", now=scene.now + 1_000_000
+        )
+    assert (await scene.seen("inbox"))[file["id"]] == second

@@ -138,7 +138,7 @@ async def _open_cases(tx: Transaction, docket: _Docket, asked: list[str]) -> Non
     wave = asked
     while wave:
         await _look_up_standing(tx, docket, wave)
-        subjects |= await load_subjects(tx, docket.court, wave)
+        subjects |= await load_subjects(tx, docket.court, wave, docket.standing)
         identities = [id_ for id_ in wave if subjects[id_].type == "identity"]
         found = await releases.creators_standing(tx, docket.court.collection_id, identities)
         found |= {creator for id_ in wave if (one := subjects[id_].newest) and (creator := one.creator)}

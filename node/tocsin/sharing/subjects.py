@@ -18,6 +18,7 @@ from tocsin.store.objects import HeldVersion, Source
 from tocsin.store.parties import Party
 from tocsin.store.publications import Publication
 from tocsin.store.records import Belonging
+from tocsin.store.releases import Standing
 from tocsin.store.transaction import Transaction
 
 Pending = Literal["", "waiting", "held", "gone"]
@@ -69,8 +70,10 @@ class Subject:
         return self.versions[-1] if self.versions else None
 
 
-async def load_subjects(tx: Transaction, court: Court, ids: Sequence[str]) -> dict[str, Subject]:
-    """Each object as the collection sees it; one that is not held at all is `gone`."""
+async def load_subjects(
+    tx: Transaction, court: Court, ids: Sequence[str], standing: Mapping[str, Standing]
+) -> dict[str, Subject]:
+    """Each object as the collection sees it, given what stands there; one that is not held at all is `gone`."""
     held = await objects.held(tx, ids)
     belongings = await records.belongings_of(tx, ids)
     incidents = sorted({one.incident_id for found in belongings.values() for one in found})
@@ -86,6 +89,7 @@ async def load_subjects(tx: Transaction, court: Court, ids: Sequence[str]) -> di
             _Company(belongings.get(id_, []), words, assessed),
             id_ in posted,
             people,
+            standing.get(id_),
         )
         for id_ in ids
     }
@@ -147,27 +151,24 @@ def _subject(
     company: _Company,
     posted_here: bool,
     people: Mapping[str, Party],
+    standing: Standing | None,
 ) -> Subject:
     covered, pending = company.covers(court)
-    in_force: list[HeldVersion] = []
-    counting: dict[str, Source] = {}
-    ours = False
-    for version in versions:
-        words = [source for source in version.sources if not _speaks_of_a_copy(source)]
-        ours = ours or any(source.party_id == OURS for source in words)
-        counts = [
-            source
-            for source in words
-            if source.party_id != OURS or (covered is not None and version.version_key <= covered)
-        ]
-        if counts:
-            in_force.append(version)
-            counting = {source.party_id: source for source in counts}  # the newest version's word counts
-    if ours and all(source.party_id == OURS for source in counting.values()):
+    words = {version.seq: [one for one in version.sources if not _speaks_of_a_copy(one)] for version in versions}
+    ours = any(source.party_id == OURS for said in words.values() for source in said)
+    counts = {
+        version.seq: [one for one in words[version.seq] if one.party_id != OURS or _is_covered(version, covered)]
+        for version in versions
+    }
+    in_force = [version for version in versions if counts[version.seq]]
+    if in_force and not in_force[-1].versioned:
+        in_force = _one_content(in_force, standing)
+    counting = {source.party_id: source for source in counts[in_force[-1].seq]} if in_force else {}
+    if counting and all(party == OURS for party in counting):
         in_force = in_force[-1:]  # of our own, only the newest enters: older drafts were never released
     if not versions:
         pending = "gone"
-    elif not ours or (in_force and in_force[-1] is versions[-1]):
+    elif not ours or (in_force and (in_force[-1] is versions[-1] or not in_force[-1].versioned)):
         pending = ""
     nearest = sorted(counting.values(), key=lambda source: (source.hops, source.first_heard))
     return Subject(
@@ -182,6 +183,17 @@ def _subject(
         hops=_hops(counting, people),
         side=company.side,
     )
+
+
+def _is_covered(version: HeldVersion, covered: str | None) -> bool:
+    return covered is not None and version.version_key <= covered
+
+
+def _one_content(contents: list[HeldVersion], standing: Standing | None) -> list[HeldVersion]:
+    """An observable has several contents under one id, each with its source; a log carries the first that entered,
+    and another only when that is no longer offered (DESIGN 1, `version`)."""
+    stands = [one for one in contents if standing is not None and one.version_key in standing.versions]
+    return stands[:1] or contents[:1]
 
 
 def _speaks_of_a_copy(source: Source) -> bool:
