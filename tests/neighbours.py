@@ -23,7 +23,7 @@ from tocsin.sharing.release import Outcome, release
 from tocsin.stix.effects import EXTENSION_ID
 from tocsin.stix.markings import tlp_from_word
 from tocsin.stix.objects import ObjectVersion, keyed_id, make_object, stix_time
-from tocsin.store import accounts, objects, parties, peers, records, releases
+from tocsin.store import accounts, objects, pages, parties, peers, records, releases
 from tocsin.store.peers import LedgerRow, Pull
 from tocsin.store.transaction import Store
 from tocsin.taxii.client import Bounds
@@ -140,11 +140,11 @@ class Neighbour:
         """(id, version, sha256) that readers of a collection of ours find now."""
         return {(row.object_id, row.version, row.sha256) for row in await self.log(key) if row.raw is not None}
 
-    async def log(self, key: str = "regional") -> tuple[releases.ChangeRow, ...]:
+    async def log(self, key: str = "regional") -> tuple[pages.ChangeRow, ...]:
         """A collection's log as a node that was always there reads it."""
         async with self.store.reading() as tx:
             ids = {row.key: row.id for row in await releases.collections(tx)}
-            return (await releases.changes(tx, ids[key], 0, 100_000, granted_at=0)).rows
+            return (await pages.changes(tx, ids[key], 0, 100_000, granted_at=0)).rows
 
 
 def an_incident(

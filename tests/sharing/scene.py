@@ -16,7 +16,7 @@ from tocsin.sharing.release import Outcome, release
 from tocsin.stix.effects import EXTENSION_ID
 from tocsin.stix.markings import tlp_from_word
 from tocsin.stix.objects import ObjectVersion, keyed_id, make_object, stix_time
-from tocsin.store import parties, records, releases
+from tocsin.store import pages, parties, records, releases
 from tocsin.store.transaction import Store
 
 NODE = Node(b"s" * 32)
@@ -113,7 +113,7 @@ class Scene:
     async def seen(self, key: str) -> dict[str, dict[str, Any]]:
         """What a reader of the collection finds: the last version of each object, by id."""
         async with self.store.reading() as tx:
-            rows = (await releases.page(tx, (await self.ids(tx))[key], releases.Filter(), 10_000)).rows
+            rows = (await pages.page(tx, (await self.ids(tx))[key], pages.Filter(), 10_000)).rows
         return {row.object_id: json.loads(row.raw) for row in rows}
 
     async def incidents_seen(self, key: str) -> set[str]:

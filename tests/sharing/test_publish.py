@@ -16,7 +16,7 @@ from scene import (
 from tocsin.errors import Refused
 from tocsin.stix.markings import Tlp
 from tocsin.stix.objects import make_object
-from tocsin.store import releases
+from tocsin.store import pages
 
 ADDRESS = {
     "type": "ipv4-addr",
@@ -347,5 +347,5 @@ async def test_of_a_copy_only_the_newest_version_can_be_asked_for(scene):
     await scene.make((changed, "incident"))
     async with scene.store.reading() as tx:
         collection_id = (await scene.ids(tx))["c"]
-        rows = (await releases.page(tx, collection_id, releases.Filter(versions=frozenset({"all"})), 100)).rows
+        rows = (await pages.page(tx, collection_id, pages.Filter(versions=frozenset({"all"})), 100)).rows
     assert len([row for row in rows if row.object_id.startswith("incident--")]) == 1

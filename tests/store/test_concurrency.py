@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from samples import NOW, incident, incident_id, keep, make_collection, put
-from tocsin.store import jobs, objects, peers, releases
+from tocsin.store import jobs, objects, pages, peers, releases
+from tocsin.store.pages import Filter
 from tocsin.store.parties import ensure_parties
-from tocsin.store.releases import Filter
 from tocsin.store.transaction import Store
 
 WRITERS, ROUNDS, EACH = 8, 6, 3
@@ -43,7 +43,7 @@ async def test_no_reader_misses_what_eight_writers_commit(database_url):
                 last_round = done.is_set()
                 async with stores[reader % 2].reading() as tx:
                     after = seen[-1][0] if seen else None
-                    page = await releases.page(tx, collection_id, Filter(after=after), 7)
+                    page = await pages.page(tx, collection_id, Filter(after=after), 7)
                 seen += [(row.position, row.object_id) for row in page.rows]
                 if last_round and not page.rows:
                     return seen
@@ -155,7 +155,7 @@ async def test_two_processes_write_one_database(database_url):
         while True:
             over = all(process.returncode is not None for process in writing)
             async with store.reading() as tx:
-                page = await releases.page(tx, collection_id, Filter(after=after), 10)
+                page = await pages.page(tx, collection_id, Filter(after=after), 10)
             seen += [row.object_id for row in page.rows]
             after = page.rows[-1].position if page.rows else after
             if over and not page.rows:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from samples import NOW, incident, make_collection, put, withdraw
 from tocsin.errors import NotFound
-from tocsin.store import objects, releases
+from tocsin.store import objects, pages, releases
 from tocsin.store.log import STEP, Current, Entry, Head, write
-from tocsin.store.releases import Filter
+from tocsin.store.pages import Filter
 
 KEYS = ("2025-01-01T00:00:00", "2025-01-02T00:00:00", "2025-01-03T00:00:00")
 
@@ -173,8 +173,8 @@ async def test_the_log_in_the_database_is_what_its_readers_were_told(story, stor
 
     async def read(reader: int, limit: int) -> bool:
         async with store.reading() as tx:
-            page = await releases.page(tx, collection_id, Filter(after=cursors[reader]), limit)
-            feed = await releases.changes(tx, collection_id, change_cursors[reader], limit)
+            page = await pages.page(tx, collection_id, Filter(after=cursors[reader]), limit)
+            feed = await pages.changes(tx, collection_id, change_cursors[reader], limit)
         for row in page.rows:
             shown[reader][row.object_id] = row.sha256
             cursors[reader] = row.position

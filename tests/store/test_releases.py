@@ -6,8 +6,9 @@ from sqlalchemy import event, text
 from samples import NOW, incident, incident_id, keep, make_collection, observable, put, withdraw
 from tocsin.errors import NotFound, Refused
 from tocsin.stix.objects import make_object, version_key
-from tocsin.store import objects, parties, releases
-from tocsin.store.releases import CopyLink, Filter
+from tocsin.store import copies, grants, objects, pages, parties, postings, releases
+from tocsin.store.copies import CopyLink
+from tocsin.store.pages import Filter
 from tocsin.store.transaction import Store
 
 V1, V2, V3 = (f"2025-01-0{day}T00:00:00.000Z" for day in (1, 2, 3))
@@ -77,10 +78,10 @@ FILTERS = [
 @pytest.mark.parametrize(("fields", "expected"), FILTERS)
 async def test_a_filter_shows_what_passes_it_in_the_order_of_the_log(store, log, fields, expected):
     async with store.reading() as tx:
-        whole = await releases.page(tx, log, Filter(**fields), 100)
+        whole = await pages.page(tx, log, Filter(**fields), 100)
         assert [_short(row) for row in whole.rows] == expected
         assert not whole.more
-        listed = await releases.manifest(tx, log, Filter(**fields), 100)
+        listed = await pages.manifest(tx, log, Filter(**fields), 100)
         assert [row._replace(raw=b"") for row in whole.rows] == listed.rows
         for limit in (1, 2, 3):
             assert await _paged(tx, log, fields, limit, None) == expected
@@ -91,7 +92,7 @@ async def test_a_filter_shows_what_passes_it_in_the_order_of_the_log(store, log,
 async def _paged(tx, log, fields, limit, max_bytes):
     found, after = [], None
     while True:
-        page = await releases.page(tx, log, Filter(after=after, **fields), limit, max_bytes=max_bytes)
+        page = await pages.page(tx, log, Filter(after=after, **fields), limit, max_bytes=max_bytes)
         found += [_short(row) for row in page.rows]
         assert len(page.rows) <= limit
         if max_bytes is not None and len(page.rows) > 1:
@@ -110,8 +111,8 @@ def _short(row) -> str:
 async def test_after_the_last_position_there_is_nothing(store, log):
     async with store.reading() as tx:
         end = (await releases.head(tx, log)).last_position
-        assert (await releases.page(tx, log, Filter(after=end), 10)).rows == []
-        assert len((await releases.page(tx, log, Filter(after=end - 1), 10)).rows) == 1
+        assert (await pages.page(tx, log, Filter(after=end), 10)).rows == []
+        assert len((await pages.page(tx, log, Filter(after=end - 1), 10)).rows) == 1
 
 
 async def test_withdrawals_before_the_grant_are_not_told(store, log):
@@ -119,15 +120,15 @@ async def test_withdrawals_before_the_grant_are_not_told(store, log):
         before = await releases.append(tx, log, [withdraw(incident(2))], "c", NOW)
         later = await releases.append(tx, log, [withdraw(incident(4), op="prune")], "c", NOW)
     async with store.reading() as tx:
-        everything = await releases.changes(tx, log, 0, 100)
+        everything = await pages.changes(tx, log, 0, 100)
         assert [row.op for row in everything.rows if row.raw is None] == ["withdraw", "prune"]
-        granted = await releases.changes(tx, log, 0, 100, granted_at=before[0].position)
+        granted = await pages.changes(tx, log, 0, 100, granted_at=before[0].position)
         assert [row.position for row in granted.rows if row.raw is None] == [later[0].position]
         assert len(granted.rows) == len(everything.rows) - 1
-        first = await releases.changes(tx, log, 0, 2)
+        first = await pages.changes(tx, log, 0, 2)
         assert (len(first.rows), first.more) == (2, True)
-        assert (await releases.changes(tx, log, later[0].position, 10)).rows == []
-        one = await releases.changes(tx, log, 0, 100, max_bytes=1)
+        assert (await pages.changes(tx, log, later[0].position, 10)).rows == []
+        one = await pages.changes(tx, log, 0, 100, max_bytes=1)
         assert (len(one.rows), one.more) == (1, True)
 
 
@@ -136,7 +137,7 @@ async def test_a_page_of_a_million_bytes_is_cut_at_the_limit_of_bytes(store):
         collection_id = await make_collection(tx)
         await _release(tx, collection_id, *(incident(n, description="x" * 100_000) for n in range(10)))
     async with store.reading() as tx:
-        page = await releases.page(tx, collection_id, Filter(), 1000, max_bytes=350_000)
+        page = await pages.page(tx, collection_id, Filter(), 1000, max_bytes=350_000)
     assert (len(page.rows), page.more) == (3, True)
 
 
@@ -166,9 +167,7 @@ async def test_sqlite_reads_a_page_by_index(make_database, fields, index, analys
             if analysed:
                 await tx.connection.execute(text("ANALYZE"))
         async with store.reading() as tx:
-            plan = await _plan(
-                tx, lambda: releases.page(tx, collection_id, Filter(**fields), 100, max_bytes=10**6)
-            )
+            plan = await _plan(tx, lambda: pages.page(tx, collection_id, Filter(**fields), 100, max_bytes=10**6))
     finally:
         await store.close()
     touching = [step for step in plan if " release" in step or " object_version" in step]
@@ -245,7 +244,7 @@ async def test_an_unknown_collection_is_not_found(store):
             await releases.head(tx, "nowhere")
         with pytest.raises(NotFound):
             await releases.append(tx, "nowhere", [withdraw(incident(1))], "c", NOW)
-        assert (await releases.page(tx, "nowhere", Filter(), 10)).rows == []
+        assert (await pages.page(tx, "nowhere", Filter(), 10)).rows == []
 
 
 async def test_stuck_is_said_until_it_is_taken_back(store):
@@ -299,13 +298,13 @@ async def test_the_link_to_a_copy_is_kept_and_renewed(store):
     async with store.writing() as tx:
         collection_id = await make_collection(tx)
         link = CopyLink(collection_id, incident_id(1), incident_id(2), 0, "h1", ("victim",))
-        await releases.put_copy(tx, link)
-        assert await releases.copies_of(tx, collection_id, [incident_id(1), incident_id(2)]) == {
+        await copies.put_copy(tx, link)
+        assert await copies.copies_of(tx, collection_id, [incident_id(1), incident_id(2)]) == {
             incident_id(1): link
         }
         renewed = CopyLink(collection_id, incident_id(1), incident_id(3), 1, "h2", ("victim", "narrative"))
-        await releases.put_copy(tx, renewed)
-        assert await releases.originals_of(tx, [incident_id(2), incident_id(3)]) == {incident_id(3): renewed}
+        await copies.put_copy(tx, renewed)
+        assert await copies.originals_of(tx, [incident_id(2), incident_id(3)]) == {incident_id(3): renewed}
 
 
 async def test_who_posted_an_object_first_stays_its_poster_until_he_deletes_it(store):
@@ -315,30 +314,30 @@ async def test_who_posted_an_object_first_stays_its_poster_until_he_deletes_it(s
         async def poster():
             return {
                 id_: (p.party_id, p.posted)
-                for id_, p in (await releases.postings(tx, collection_id, ["o"])).items()
+                for id_, p in (await postings.postings(tx, collection_id, ["o"])).items()
             }
 
         assert await poster() == {}
-        await releases.put_posting(tx, collection_id, "o", "anna", 1)
-        await releases.put_posting(tx, collection_id, "o", "bert", 2)
+        await postings.put_posting(tx, collection_id, "o", "anna", 1)
+        await postings.put_posting(tx, collection_id, "o", "bert", 2)
         assert await poster() == {"o": ("anna", 1)}
-        await releases.delete_posting(tx, collection_id, "o", 3)
+        await postings.delete_posting(tx, collection_id, "o", 3)
         assert await poster() == {}
         with pytest.raises(NotFound):
-            await releases.delete_posting(tx, collection_id, "o", 4)
-        await releases.put_posting(tx, collection_id, "o", "bert", 5)
+            await postings.delete_posting(tx, collection_id, "o", 4)
+        await postings.put_posting(tx, collection_id, "o", "bert", 5)
         assert await poster() == {"o": ("bert", 5)}
 
 
 async def test_a_status_is_for_whoever_posted_and_forgotten_in_time(store):
     async with store.writing() as tx:
         collection_id = await make_collection(tx)
-        await releases.put_status(tx, "s1", "anna", collection_id, {"total_count": 1}, 100)
-        assert await releases.status(tx, "s1", "anna") == {"total_count": 1}
-        assert await releases.status(tx, "s1", "bert") is None
-        assert await releases.prune_statuses(tx, 100) == 0
-        assert await releases.prune_statuses(tx, 101) == 1
-        assert await releases.status(tx, "s1", "anna") is None
+        await postings.put_status(tx, "s1", "anna", collection_id, {"total_count": 1}, 100)
+        assert await postings.status(tx, "s1", "anna") == {"total_count": 1}
+        assert await postings.status(tx, "s1", "bert") is None
+        assert await postings.prune_statuses(tx, 100) == 0
+        assert await postings.prune_statuses(tx, 101) == 1
+        assert await postings.status(tx, "s1", "anna") is None
 
 
 async def test_a_grant_has_a_first_and_a_last_position(store):
@@ -346,13 +345,13 @@ async def test_a_grant_has_a_first_and_a_last_position(store):
         people = await parties.ensure_parties(tx, {"anna": "account"}, {}, NOW)
         collection_id = await make_collection(tx)
         reader = (people["anna"], collection_id, "reader")
-        await releases.set_grants(tx, {reader}, NOW)
+        await grants.set_grants(tx, {reader}, NOW)
         (entry,) = await _release(tx, collection_id, incident(1))
-        await releases.set_grants(tx, {reader}, NOW + 1)  # unchanged
-        await releases.set_grants(tx, {(people["anna"], collection_id, "writer")}, NOW + 2)
-        await releases.set_grants(tx, {reader}, NOW + 3)
-        everyone = await releases.grants(tx, party_id=people["anna"], collection_id=collection_id)
-        holding = await releases.grants(tx, holding=True)
+        await grants.set_grants(tx, {reader}, NOW + 1)  # unchanged
+        await grants.set_grants(tx, {(people["anna"], collection_id, "writer")}, NOW + 2)
+        await grants.set_grants(tx, {reader}, NOW + 3)
+        everyone = await grants.grants(tx, party_id=people["anna"], collection_id=collection_id)
+        holding = await grants.grants(tx, holding=True)
     assert [(g.role, g.first_position, g.last_position, g.given, g.ended) for g in everyone] == [
         ("reader", 0, entry.position, NOW, NOW + 2),
         ("writer", entry.position, entry.position, NOW + 2, NOW + 3),

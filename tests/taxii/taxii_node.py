@@ -19,7 +19,7 @@ from tocsin.settings import Home
 from tocsin.sharing.node import Node as Us
 from tocsin.sharing.node import keep_own_objects
 from tocsin.stix.objects import make_object
-from tocsin.store import accounts, objects, parties, releases
+from tocsin.store import accounts, grants, objects, parties, releases
 from tocsin.store import configuration as applied
 from tocsin.store.releases import Entry
 from tocsin.store.transaction import Store, Transaction
@@ -179,13 +179,13 @@ async def bring_into_force(tx: Transaction, home: Home, configuration: Configura
     people = await parties.ensure_parties(tx, dict.fromkeys(settings.accounts, "account"), {}, now)
     ids = {key: collection.id for key, collection in settings.collections.items()}
     collections = await releases.ensure_collections(tx, ids, {}, now)
-    grants = {
+    wanted = {
         (people[name], collections[key], role)
         for key, collection in settings.collections.items()
         for role, names in (("reader", collection.readers), ("writer", collection.writers))
         for name in names
     }
-    await releases.set_grants(tx, grants, now)
+    await grants.set_grants(tx, wanted, now)
     await keep_own_objects(tx, Us(home.namespace()), settings.node, now)
     return people
 

@@ -3,7 +3,7 @@
 from taxii_node import PRIVATE, REGIONAL, SETTINGS, domain, indicator
 from tocsin.policy.configuration import read_configuration
 from tocsin.stix.objects import from_micros, make_object
-from tocsin.store import configuration, releases
+from tocsin.store import configuration, grants, releases
 from tocsin.store.releases import Entry
 
 OLD, NEW = "2025-03-01T00:00:00.000Z", "2025-03-02T00:00:00.000Z"
@@ -32,7 +32,7 @@ async def admit(node, *readers):
     async with node.store.writing() as tx:
         now = await tx.now()
         await configuration.apply(tx, files, read_configuration(files).sha256, now)
-        await releases.set_grants(tx, {(node.parties[name], REGIONAL, "reader") for name in readers}, now)
+        await grants.set_grants(tx, {(node.parties[name], REGIONAL, "reader") for name in readers}, now)
 
 
 async def test_an_empty_log_gives_back_where_it_was_asked_to_begin(node):

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from taxii_node import REGIONAL, SETTINGS, indicator, served
-from tocsin.store import releases
+from tocsin.store import postings
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def test_a_status_is_kept_for_more_than_a_day_and_not_for_ever(node):
     async with node.store.writing() as tx:
         now = await tx.now()
         for id_, age in ((kept, 25), (forgotten, 49)):
-            await releases.put_status(tx, id_, node.parties["walt"], REGIONAL, {"id": id_}, now - age * hour)
+            await postings.put_status(tx, id_, node.parties["walt"], REGIONAL, {"id": id_}, now - age * hour)
     await node.post({"objects": []})
     assert (await node.get(f"/exchange/status/{kept}/", by="walt")).status_code == 200
     assert (await node.get(f"/exchange/status/{forgotten}/", by="walt")).status_code == 404

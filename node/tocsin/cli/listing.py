@@ -11,7 +11,7 @@ from tocsin.policy.attributes import Provenance, attributes
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS
 from tocsin.stix.incident import Findings, read_effects
-from tocsin.store import objects, parties, publications, records, releases
+from tocsin.store import copies, objects, parties, publications, records, releases
 from tocsin.store.objects import HeldVersion, Source
 from tocsin.store.parties import Party
 from tocsin.store.records import Record
@@ -121,7 +121,7 @@ async def _stands(tx: Transaction, around: Surroundings, ids: Sequence[str]) -> 
             if collection_id in around.collections:
                 found.setdefault(id_, {})[around.collections[collection_id]] = "whole"
     for collection_id, key in around.collections.items():
-        links = await releases.copies_of(tx, collection_id, ids)
+        links = await copies.copies_of(tx, collection_id, ids)
         standing = await releases.standing(tx, collection_id, [link.copy_id for link in links.values()])
         for id_, link in links.items():
             if link.copy_id in standing:

@@ -20,10 +20,10 @@ from tocsin.sharing.release import Outcome, release
 from tocsin.stix.canonical import peek
 from tocsin.stix.objects import ObjectVersion, named, read_object, version_key
 from tocsin.stix.validate import problems
-from tocsin.store import audit, objects, releases
+from tocsin.store import audit, objects, postings, releases
 from tocsin.store.objects import HeldVersion, Source, Word
 from tocsin.store.parties import Party
-from tocsin.store.releases import Posting
+from tocsin.store.postings import Posting
 from tocsin.store.transaction import Transaction
 
 State = Literal["stored", "duplicate", "quarantined", "refused"]
@@ -98,7 +98,7 @@ async def receive_posts(
     offered = [Offered(raw) for raw in raws]
     received = await _take(tx, node, offered, party, collection_id, now, posted=True)
     taken = [item for item in received if item.outcome in ("stored", "duplicate") and item.reason != _COME_BACK]
-    await releases.put_postings(tx, collection_id, {item.id for item in taken}, party.id, now)
+    await postings.put_postings(tx, collection_id, {item.id for item in taken}, party.id, now)
     arrived = list(dict.fromkeys(item.id for item in received if item.outcome in ("stored", "duplicate")))
     outcomes = await release(tx, configuration, node, arrived, now=now)
     here = {outcome.object_id: outcome for outcome in outcomes if outcome.collection == key}
@@ -171,7 +171,7 @@ async def _take(
         party=party,
         collection_id=collection_id,
         held=await objects.held(tx, ids),
-        postings=await releases.postings(tx, collection_id, ids) if posted else {},
+        postings=await postings.postings(tx, collection_id, ids) if posted else {},
     )
     entering: list[tuple[int, ObjectVersion]] = []
     for index, version in enumerate(versions):

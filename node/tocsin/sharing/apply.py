@@ -16,7 +16,7 @@ from tocsin.sharing.judging import Verdict, judge
 from tocsin.sharing.node import Node, keep_own_objects
 from tocsin.sharing.release import Outcome, release
 from tocsin.sharing.subjects import Court
-from tocsin.store import audit, objects, parties, releases
+from tocsin.store import audit, grants, objects, parties, releases
 from tocsin.store import configuration as applied
 from tocsin.store.transaction import Transaction
 
@@ -195,11 +195,11 @@ async def _keep_parties_and_collections(tx: Transaction, configuration: Configur
         {key: collection.was for key, collection in settings.collections.items() if collection.was},
         now,
     )
-    grants: set[tuple[str, str, releases.Role]] = set()
+    wanted: set[tuple[str, str, grants.Role]] = set()
     for key, collection in settings.collections.items():
-        grants |= {(people[name], collections[key], "reader") for name in collection.readers}
-        grants |= {(people[name], collections[key], "writer") for name in collection.writers}
-    await releases.set_grants(tx, grants, now)
+        wanted |= {(people[name], collections[key], "reader") for name in collection.readers}
+        wanted |= {(people[name], collections[key], "writer") for name in collection.writers}
+    await grants.set_grants(tx, wanted, now)
     for collection_id in collections.values():
         await releases.set_stuck(tx, collection_id, None)  # judged anew below
 

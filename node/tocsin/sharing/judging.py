@@ -15,9 +15,10 @@ from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole
 from tocsin.policy.redact import GROUPS, CopyImpossible, redacted
 from tocsin.sharing.subjects import Court, Subject, load_subjects
 from tocsin.stix.objects import FREE_TYPES, keyed_id, named, references
-from tocsin.store import releases
+from tocsin.store import copies, releases
+from tocsin.store.copies import CopyLink
 from tocsin.store.objects import HeldVersion
-from tocsin.store.releases import CopyLink, Standing
+from tocsin.store.releases import Standing
 from tocsin.store.transaction import Transaction
 
 _NO_DATE = "1970-01-01T00:00:00.000Z"  # publication sets the dates of a copy; they are not part of its content
@@ -114,14 +115,14 @@ async def judge(tx: Transaction, court: Court, object_ids: Iterable[str]) -> lis
     What is named enters before what names it: the order of the answer is the order in which to write it.
     """
     asked = list(dict.fromkeys(object_ids))
-    copies_made = await releases.originals_of(tx, asked)
-    asked = [id_ for id_ in asked if id_ not in copies_made]  # a copy stands or falls with its original
+    ours = await copies.originals_of(tx, asked)
+    asked = [id_ for id_ in asked if id_ not in ours]  # a copy stands or falls with its original
     docket = _Docket(court)
     await _open_cases(tx, docket, asked)
-    settled, copies = _settle(docket)
+    settled, made = _settle(docket)
     states = await _drop_unnamed(tx, docket, settled.states)
     verdicts = [
-        _verdict(docket, case, states[id_], copies.get(id_), settled.waits_for.get(id_, frozenset()))
+        _verdict(docket, case, states[id_], made.get(id_), settled.waits_for.get(id_, frozenset()))
         for id_, case in docket.cases.items()
         if id_ in asked or states[id_] is not docket.stands(id_)
     ]
@@ -160,9 +161,9 @@ async def _open_cases(tx: Transaction, docket: _Docket, asked: list[str]) -> Non
 
 
 async def _look_up_standing(tx: Transaction, docket: _Docket, ids: list[str]) -> None:
-    docket.links |= await releases.copies_of(tx, docket.court.collection_id, ids)
-    copies = [docket.links[id_].copy_id for id_ in ids if id_ in docket.links]
-    docket.standing |= await releases.standing(tx, docket.court.collection_id, [*ids, *copies])
+    docket.links |= await copies.copies_of(tx, docket.court.collection_id, ids)
+    ids_of_copies = [docket.links[id_].copy_id for id_ in ids if id_ in docket.links]
+    docket.standing |= await releases.standing(tx, docket.court.collection_id, [*ids, *ids_of_copies])
 
 
 def _case(court: Court, subject: Subject, stands: State, *, free: bool) -> _Case:
@@ -233,18 +234,18 @@ def _settle(docket: _Docket) -> tuple[Settled, dict[str, RedactedCopy]]:
     standing = {id_: docket.stands(id_) for id_ in {t for c in docket.cases.values() for t in c.targets}}
     while True:
         settled = settle(_candidates(docket), standing)
-        copies: dict[str, RedactedCopy] = {}
+        made: dict[str, RedactedCopy] = {}
         impossible = False
         for id_, state in settled.states.items():
             if state is not State.COPY or _keeps(docket.cases[id_].subject, docket.cases[id_].decision):
                 continue
             try:
-                copies[id_] = _copy(docket, docket.cases[id_], settled.states)
+                made[id_] = _copy(docket, docket.cases[id_], settled.states)
             except CopyImpossible as why:
                 docket.cases[id_].barred = (Reason("copy", str(why)),)
                 impossible = True
         if not impossible:
-            return settled, copies
+            return settled, made
 
 
 def _candidates(docket: _Docket) -> Iterable[Candidate]:

@@ -7,9 +7,9 @@ what the reader himself asked for.
 
 from collections.abc import Collection, Iterable
 
-from tocsin.store import releases
+from tocsin.store import grants, pages, releases
 from tocsin.store.objects import HeldVersion
-from tocsin.store.releases import ChangePage, Filter, ReleasePage
+from tocsin.store.pages import ChangePage, Filter, ReleasePage
 from tocsin.store.transaction import Transaction
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of objects; one object is always given
@@ -17,19 +17,19 @@ MAX_PAGE_BYTES = 8 * 1024 * 1024  # of objects; one object is always given
 
 async def read_page(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
     """Standing entries in the order of the log, with their bytes."""
-    return await releases.page(tx, collection_id, what, limit, max_bytes=MAX_PAGE_BYTES)
+    return await pages.page(tx, collection_id, what, limit, max_bytes=MAX_PAGE_BYTES)
 
 
 async def read_manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
     """The same entries without their bytes, so bounded by count alone."""
-    return await releases.manifest(tx, collection_id, what, limit)
+    return await pages.manifest(tx, collection_id, what, limit)
 
 
 async def read_changes(tx: Transaction, collection_id: str, party_id: str, after: int, limit: int) -> ChangePage:
     """The log as a node reads it: what stands, and what was withdrawn since this reader was let in."""
-    grants = await releases.grants(tx, party_id=party_id, collection_id=collection_id, holding=True)
-    granted_at = max((grant.first_position for grant in grants if grant.role == "reader"), default=0)
-    return await releases.changes(tx, collection_id, after, limit, granted_at=granted_at, max_bytes=MAX_PAGE_BYTES)
+    held = await grants.grants(tx, party_id=party_id, collection_id=collection_id, holding=True)
+    granted_at = max((grant.first_position for grant in held if grant.role == "reader"), default=0)
+    return await pages.changes(tx, collection_id, after, limit, granted_at=granted_at, max_bytes=MAX_PAGE_BYTES)
 
 
 async def stands(tx: Transaction, collection_id: str, object_id: str) -> bool:

@@ -10,7 +10,7 @@ from tocsin.errors import NotFound, Refused
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release
-from tocsin.store import audit, objects, publications, records, releases
+from tocsin.store import audit, copies, objects, publications, records, releases
 from tocsin.store.publications import Publication
 from tocsin.store.transaction import Transaction
 
@@ -109,7 +109,7 @@ async def _collections(tx: Transaction, key: str | None) -> dict[str, str]:
 
 async def _standing(tx: Transaction, collection_id: str, incident_ids: Sequence[str]) -> set[str]:
     """Those of the incidents that stand in the collection, whole or as a copy."""
-    links = await releases.copies_of(tx, collection_id, incident_ids)
+    links = await copies.copies_of(tx, collection_id, incident_ids)
     found = await releases.standing(tx, collection_id, [*incident_ids, *(link.copy_id for link in links.values())])
     return {id_ for id_ in incident_ids if id_ in found or (id_ in links and links[id_].copy_id in found)}
 

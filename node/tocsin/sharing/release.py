@@ -18,8 +18,9 @@ from tocsin.sharing.judging import RedactedCopy, Verdict, judge
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.subjects import Court
 from tocsin.stix.objects import make_object, named, next_version
-from tocsin.store import audit, objects, releases
-from tocsin.store.releases import CopyLink, Entry
+from tocsin.store import audit, copies, objects, releases
+from tocsin.store.copies import CopyLink
+from tocsin.store.releases import Entry
 from tocsin.store.transaction import Transaction
 
 What = Literal["whole", "redacted", "revoked", "withdrawn", "unchanged", "withheld", "waiting", "held", "stuck"]
@@ -197,7 +198,7 @@ async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> li
     # what an older copy shows was decided under other rules, or of another version: one copy stands at a time
     older = _withdrawal(verdict, of=State.COPY)
     made = CopyLink(court.collection_id, verdict.id, copy.id, copy.generation, digest, copy.omitted)
-    await releases.put_copy(tx, made)
+    await copies.put_copy(tx, made)
     return [
         *older,
         Entry(

@@ -13,7 +13,7 @@ from tocsin.policy.configuration import Configuration, Reader
 from tocsin.policy.redact import Side
 from tocsin.settings import CollectionSettings
 from tocsin.sharing.node import OURS, Node
-from tocsin.store import objects, parties, publications, records, releases
+from tocsin.store import objects, parties, postings, publications, records
 from tocsin.store.objects import HeldVersion, Source
 from tocsin.store.parties import Party
 from tocsin.store.publications import Publication
@@ -79,7 +79,7 @@ async def load_subjects(
     incidents = sorted({one.incident_id for found in belongings.values() for one in found})
     words = await publications.publications(tx, incidents)
     assessed = await records.assessed(tx, incidents)
-    posted = await releases.postings(tx, court.collection_id, ids)
+    posted = await postings.postings(tx, court.collection_id, ids)
     people = {party.id: party for party in await parties.parties(tx)}
     return {
         id_: _subject(

@@ -6,7 +6,7 @@ from tocsin.errors import NotAllowed, NotFound
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import Node
 from tocsin.sharing.release import release
-from tocsin.store import audit, objects, releases
+from tocsin.store import audit, objects, postings, releases
 from tocsin.store.objects import HeldVersion
 from tocsin.store.parties import Party
 from tocsin.store.transaction import Transaction
@@ -30,7 +30,7 @@ async def delete_posted(
     here to delete, NotAllowed when it stands here and somebody else brought it.
     """
     collection_id = {row.key: row.id for row in await releases.collections(tx)}[key]
-    posting = (await releases.postings(tx, collection_id, [object_id])).get(object_id)
+    posting = (await postings.postings(tx, collection_id, [object_id])).get(object_id)
     if posting is None or posting.party_id != party.id:
         if object_id in await releases.standing(tx, collection_id, [object_id]):
             raise NotAllowed("Only who posted an object may delete it.")
@@ -48,7 +48,7 @@ async def delete_posted(
             tx, version.seq, party.id, collection_id, "withdraw", authentic=False, hops=0, at=now
         )
     if len(leaving) == len(theirs):
-        await releases.delete_posting(tx, collection_id, object_id, now)
+        await postings.delete_posting(tx, collection_id, object_id, now)
     await audit.append(tx, "deleted", object_id, {"collection": key, "by": party.name}, now)
     await release(tx, configuration, node, [object_id], now=now)
     await objects.forget_unheld(tx, [object_id])

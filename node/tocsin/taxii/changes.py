@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from tocsin.sharing.page import read_changes
 from tocsin.stix.objects import from_micros
-from tocsin.store.releases import ChangePage, ChangeRow
+from tocsin.store.pages import ChangePage, ChangeRow
 from tocsin.taxii.endpoint import Exchange, answer, visiting
 from tocsin.taxii.query import DEFAULT_LIMIT, Cursor, read_limit, read_parameters, read_position
 from tocsin.taxii.resources import dump

@@ -24,7 +24,7 @@ from tocsin.sharing.node import Node
 from tocsin.stix.canonical import LIMITS, Limits
 from tocsin.stix.objects import from_micros
 from tocsin.store import releases
-from tocsin.store.releases import ReleasePage
+from tocsin.store.pages import ReleasePage
 from tocsin.store.transaction import Store, Transaction
 from tocsin.taxii.negotiation import GZIP_FROM, accepts_gzip, check_accept, compressed
 from tocsin.taxii.query import Cursor

@@ -17,9 +17,9 @@ from tocsin.sharing.page import chosen, read_page, stands
 from tocsin.sharing.withdraw import delete_posted
 from tocsin.stix.canonical import Limits, split_envelope
 from tocsin.stix.objects import ID, from_micros
-from tocsin.store import releases
+from tocsin.store import postings
 from tocsin.store.objects import HeldVersion
-from tocsin.store.releases import Filter, ReleasePage
+from tocsin.store.pages import Filter, ReleasePage
 from tocsin.taxii import resources
 from tocsin.taxii.endpoint import (
     Exchange,
@@ -91,8 +91,8 @@ async def add_objects(exchange: Exchange, request: Request) -> Response:
             visit.tx, visit.configuration, exchange.node, collection.key, party, raws, now=now
         )
         status = _status(received, now)
-        await releases.prune_statuses(visit.tx, now - STATUS_KEPT)
-        await releases.put_status(visit.tx, status["id"], party.id, collection.id, status, now)
+        await postings.prune_statuses(visit.tx, now - STATUS_KEPT)
+        await postings.put_status(visit.tx, status["id"], party.id, collection.id, status, now)
     return Response(resources.dump(status), 202, media_type=TAXII_TYPE)
 
 

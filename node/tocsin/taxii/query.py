@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from tocsin.errors import BadInput, Problem
 from tocsin.stix.objects import to_micros, version_key
-from tocsin.store.releases import Filter
+from tocsin.store.pages import Filter
 
 DEFAULT_LIMIT = 500
 MAX_LIMIT = 1000

@@ -11,7 +11,7 @@ import msgspec
 
 from tocsin.settings import CollectionSettings, NodeSettings
 from tocsin.stix.objects import from_micros
-from tocsin.store.releases import ReleasePage
+from tocsin.store.pages import ReleasePage
 from tocsin.taxii.negotiation import VERSION
 
 API_ROOT = "/exchange/"

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.errors import NotFound
-from tocsin.store import releases
+from tocsin.store import postings
 from tocsin.taxii import resources
 from tocsin.taxii.endpoint import Exchange, answer, visiting
 
@@ -17,7 +17,7 @@ async def get_status(exchange: Exchange, request: Request) -> Response:
     """§4.3 Get status. Kept at least 24 hours; afterwards, and for others, it is not found."""
     id_ = request.path_params["status"]
     async with visiting(exchange, request) as visit:
-        body = await releases.status(visit.tx, id_, visit.caller.party.id) if _ID.fullmatch(id_) else None
+        body = await postings.status(visit.tx, id_, visit.caller.party.id) if _ID.fullmatch(id_) else None
     if body is None:
         raise NotFound(f"no status {id_!r}")
     return await answer(request, resources.dump(body))

@@ -1,0 +1,321 @@
+"""Pages: the log as its readers page through it: objects, manifests, and what changed.
+
+Each is one indexed question, built once for each shape of filter; nothing is decided here.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
+
+from tocsin.store.log import Form, Op
+from tocsin.store.tables import object_version, release
+from tocsin.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to show of a log. None = everything.
+
+    `after`: positions beyond this one. `versions`: any of the words `last`, `first`, `all`, or exact version keys.
+    """
+
+    after: int | None = None
+    ids: Collection[str] | None = None
+    types: Collection[str] | None = None
+    versions: Collection[str] = frozenset({"last"})
+    spec_versions: Collection[str] | None = None
+
+
+class PageRow(NamedTuple):
+    """One entry of a page; `raw` is empty in a manifest. A tuple, because pages are made of a thousand."""
+
+    position: int
+    op: Op
+    object_id: str
+    type: str
+    version: str
+    version_key: str
+    spec_version: str
+    sha256: str
+    form: Form
+    hops: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePage:
+    """Rows in the order of the log, and whether more follow."""
+
+    rows: Sequence[PageRow]
+    more: bool
+
+
+class ChangeRow(NamedTuple):
+    """One entry of the changes feed; `raw` only for what stands."""
+
+    position: int
+    op: Op
+    object_id: str
+    type: str
+    version: str
+    version_key: str
+    spec_version: str
+    sha256: str
+    form: Form
+    hops: int
+    raw: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """Changes in the order of the log, and whether more follow."""
+
+    rows: Sequence[ChangeRow]
+    more: bool
+
+
+async def page(
+    tx: Transaction, collection_id: str, what: Filter, limit: int, *, max_bytes: int | None = None
+) -> ReleasePage:
+    """What stands and passes the filter, in the order of the log: one read by index, however deep.
+
+    At most `limit` rows, and as many as fit into `max_bytes` of content; one row always comes. Who reads the last
+    versions by position misses none. A version that becomes the first again, because an older one was withdrawn,
+    keeps its position.
+    """
+    shape, values = _ask_for(what)
+    rows, more = await _read(tx, shape, "content", {**values, "collection": collection_id}, limit, max_bytes)
+    return ReleasePage([PageRow._make(row) for row in rows], more)
+
+
+async def manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
+    """The same as `page`, without the content."""
+    shape, values = _ask_for(what)
+    rows, more = await _read(tx, shape, "listing", {**values, "collection": collection_id}, limit, None)
+    return ReleasePage([PageRow._make(row) for row in rows], more)
+
+
+async def changes(
+    tx: Transaction,
+    collection_id: str,
+    after: int,
+    limit: int,
+    *,
+    granted_at: int = 0,
+    max_bytes: int | None = None,
+) -> ChangePage:
+    """Every change beyond a position: what stands, with its content, and what was withdrawn or pruned, without.
+
+    A put that no longer stands is left out: it was put again, or its withdrawal follows. Withdrawals at or before
+    `granted_at`, the position at which the reader's grant began, are left out: he was never shown what they name.
+    """
+    values = {"collection": collection_id, "after": after, "granted_at": granted_at}
+    rows, more = await _read(tx, None, "content", values, limit, max_bytes)
+    return ChangePage([ChangeRow._make(row) for row in rows], more)
+
+
+# --- the questions behind a page ------------------------------------------------------------------------------
+# A statement is built once for each shape of question: building one takes longer than SQLite takes to answer it.
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a filter asks about, without the values. `types`: how many there are; None: not asked about."""
+
+    after: bool
+    ids: bool
+    types: int | None
+    versions: frozenset[str]  # of last, first, all, keys
+    spec_versions: bool
+
+    @property
+    def type_by_type(self) -> bool:
+        """Whether each type is read by its own index, so that a rare one costs no walk over all the others."""
+        return self.types is not None and 1 < self.types <= _MOST_TYPES and not self.ids
+
+
+_Part = Literal["content", "listing", "sizes", "total"]
+_MOST_TYPES = 16  # with more, the walk misses few
+_WORDS = frozenset({"last", "first", "all"})
+
+
+def _ask_for(what: Filter) -> tuple[_Shape, dict[str, Any]]:
+    """The shape of a filter, and the values that fill it."""
+    words = _WORDS & set(what.versions)
+    keys = sorted(set(what.versions) - words)
+    types = None if what.types is None else sorted(what.types)
+    shape = _Shape(
+        after=what.after is not None,
+        ids=what.ids is not None,
+        types=None if types is None else len(types),
+        versions=frozenset({"all"} if "all" in words else {*words, "keys"} if keys or not words else words),
+        spec_versions=what.spec_versions is not None,
+    )
+    values: dict[str, Any] = {
+        "after": what.after,
+        "ids": None if what.ids is None else sorted(what.ids),
+        "keys": keys if "keys" in shape.versions else None,
+        "spec_versions": None if what.spec_versions is None else sorted(what.spec_versions),
+    }
+    if shape.type_by_type:
+        values |= {f"type_{number}": kind for number, kind in enumerate(types or ())}
+    else:
+        values["types"] = types
+    return shape, {name: value for name, value in values.items() if value is not None}
+
+
+async def _read(
+    tx: Transaction,
+    shape: _Shape | None,
+    part: _Part,
+    values: Mapping[str, Any],
+    limit: int,
+    max_bytes: int | None,
+) -> tuple[Sequence[Any], bool]:
+    """The rows of a page, and whether more follow. No shape: the changes feed."""
+    count = limit + 1  # one more tells whether more follow
+    if max_bytes is not None:
+        # adding up is cheap, so it comes first; nearly always everything fits
+        total = await tx.connection.execute(_statement(shape, "total"), {**values, "count": count})
+        size = total.scalar_one()
+        if size is None:
+            return [], False
+        if size > max_bytes:
+            found = await tx.connection.execute(_statement(shape, "sizes"), {**values, "count": count})
+            sizes = list(found.scalars())
+            count = min(limit, max(1, sum(so_far <= max_bytes for so_far in accumulate(sizes))))
+            rows = await tx.connection.execute(_statement(shape, part), {**values, "count": count})
+            return _in_order(rows), len(sizes) > count
+    rows = await tx.connection.execute(_statement(shape, part), {**values, "count": count})
+    together = _in_order(rows)
+    return together[:limit], len(together) > limit
+
+
+def _in_order(rows: Iterable[Any]) -> list[Any]:
+    """By position, as the entries came: SQLite would carry the content through a sort."""
+    return sorted(rows, key=itemgetter(0))
+
+
+@lru_cache(maxsize=512)
+def _statement(shape: _Shape | None, part: _Part) -> Select[Any]:
+    """One question: what a page shows of its entries, or how many bytes they have, each or together."""
+    e = (_changed() if shape is None else _entries(shape)).subquery("entry").c
+    match part:
+        case "total":
+            return select(func.sum(e.size))
+        case "sizes":
+            return select(e.size).order_by(e.position)
+        case "content":
+            raw: ColumnElement[Any] = case((e.current, object_version.c.raw), else_=null())
+        case "listing":
+            raw = literal(b"")
+    v = object_version.c
+    return select(
+        e.position,
+        e.op,
+        e.object_id,
+        e.type,
+        v.version,
+        e.version_key,
+        v.spec_version,
+        v.sha256,
+        e.form,
+        e.hops,
+        raw.label("raw"),
+    ).join(object_version, v.seq == e.version_seq)
+
+
+_COLUMNS = (
+    release.c.position,
+    release.c.op,
+    release.c.object_id,
+    release.c.type,
+    release.c.version_seq,
+    release.c.version_key,
+    release.c.form,
+    release.c.hops,
+    release.c.size,
+    release.c.current,
+)
+_COUNT: BindParameter[int] = bindparam("count", type_=Integer)
+
+
+def _changed() -> Select[Any]:
+    """Everything after a position that stands, or that went since the reader was let in."""
+    r = release.c
+    gone = and_(r.op.in_(["withdraw", "prune"]), r.position > bindparam("granted_at"))
+    return (
+        select(*_COLUMNS)
+        .where(r.collection_id == bindparam("collection"), r.position > bindparam("after"), or_(r.current, gone))
+        .order_by(r.position)
+        .limit(_COUNT)
+    )
+
+
+def _entries(shape: _Shape) -> Select[Any]:
+    """The first entries that pass the filter, by an index that has them in order."""
+    r = release.c
+    wanted = select(*_COLUMNS).where(r.collection_id == bindparam("collection"), _of_versions(shape.versions))
+    # few objects are found by id and then sorted; the sum keeps SQLite from walking the log for the order's sake
+    position: ColumnElement[int] = r.position + 0 if shape.ids else r.position
+    if shape.after:
+        wanted = wanted.where(position > bindparam("after"))
+    if shape.ids:
+        wanted = wanted.where(r.object_id.in_(bindparam("ids", expanding=True)), r.current)
+    if shape.spec_versions:
+        wanted = wanted.join(object_version, object_version.c.seq == r.version_seq).where(
+            object_version.c.spec_version.in_(bindparam("spec_versions", expanding=True))
+        )
+    if shape.type_by_type:
+        each = [
+            select(wanted.where(r.type == bindparam(f"type_{n}")).order_by(position).limit(_COUNT).subquery())
+            for n in range(shape.types or 0)
+        ]
+        together = union_all(*each).subquery()
+        return select(together).order_by(together.c.position).limit(_COUNT)
+    if shape.types is not None:
+        wanted = wanted.where(r.type.in_(bindparam("types", expanding=True)))
+    return wanted.order_by(position).limit(_COUNT)
+
+
+def _of_versions(versions: frozenset[str]) -> ColumnElement[bool]:
+    r, older = release.c, release.alias("older")
+    if "all" in versions:
+        return r.current
+    if versions == {"last"}:
+        return r.last
+    chosen: list[ColumnElement[bool]] = []
+    if "keys" in versions:
+        chosen.append(r.version_key.in_(bindparam("keys", expanding=True)))
+    if "last" in versions:
+        chosen.append(r.last)
+    if "first" in versions:
+        chosen.append(
+            ~exists().where(
+                older.c.collection_id == r.collection_id,
+                older.c.object_id == r.object_id,
+                older.c.current,
+                older.c.version_key < r.version_key,
+            )
+        )
+    return and_(r.current, or_(*chosen))

@@ -1,0 +1,103 @@
+"""Postings: what writers posted into a collection, and the statuses that tell them what became of it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    and_,
+    delete,
+    or_,
+    select,
+    update,
+)
+
+from tocsin.errors import NotFound
+from tocsin.store.tables import posting
+from tocsin.store.tables import status as status_table
+from tocsin.store.transaction import Transaction, in_batches
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """Who posted an object into a collection, and when (µs)."""
+
+    collection_id: str
+    object_id: str
+    party_id: str
+    posted: int
+
+
+async def put_posting(tx: Transaction, collection_id: str, object_id: str, party_id: str, now: int) -> None:
+    """Note that a party posted an object here; see `put_postings`."""
+    await put_postings(tx, collection_id, [object_id], party_id, now)
+
+
+async def put_postings(
+    tx: Transaction, collection_id: str, object_ids: Iterable[str], party_id: str, now: int
+) -> None:
+    """Note that a party posted objects here. Who posted one first stays its poster, until he deletes it."""
+    insert = tx.insert(posting)
+    free = or_(posting.c.deleted.is_not(None), posting.c.party_id == party_id)
+    noted = insert.on_conflict_do_update(
+        index_elements=["collection_id", "object_id"],
+        set_={"party_id": insert.excluded.party_id, "posted": insert.excluded.posted, "deleted": None},
+        where=free,
+    )
+    rows = [
+        {"collection_id": collection_id, "object_id": object_id, "party_id": party_id, "posted": now}
+        for object_id in sorted(set(object_ids))
+    ]
+    for batch in in_batches(rows):
+        await tx.connection.execute(noted, batch)
+
+
+async def postings(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> dict[str, Posting]:
+    """Who posted each object here and has not deleted it."""
+    p = posting.c
+    found = {}
+    for batch in in_batches(dict.fromkeys(object_ids)):
+        wanted = select(posting).where(
+            p.collection_id == collection_id, p.object_id.in_(batch), p.deleted.is_(None)
+        )
+        for row in await tx.connection.execute(wanted):
+            found[row.object_id] = Posting(row.collection_id, row.object_id, row.party_id, row.posted)
+    return found
+
+
+async def delete_posting(tx: Transaction, collection_id: str, object_id: str, now: int) -> None:
+    """The poster took the object back. Raises NotFound when nobody has it posted here."""
+    p = posting.c
+    here = and_(p.collection_id == collection_id, p.object_id == object_id, p.deleted.is_(None))
+    done = await tx.connection.execute(update(posting).where(here).values(deleted=now))
+    if done.rowcount == 0:
+        raise NotFound(f"nobody has {object_id} posted here")
+
+
+# --- statuses ------------------------------------------------------------------------------------------------
+
+
+async def put_status(
+    tx: Transaction, status_id: str, party_id: str, collection_id: str, body: Mapping[str, Any], now: int
+) -> None:
+    """Keep what became of a POST (TAXII 2.1 §4.3)."""
+    row = {
+        "id": status_id,
+        "party_id": party_id,
+        "collection_id": collection_id,
+        "requested": now,
+        "body": dict(body),
+    }
+    await tx.connection.execute(status_table.insert(), row)
+
+
+async def status(tx: Transaction, status_id: str, party_id: str) -> Mapping[str, Any] | None:
+    """The status of a POST, for whoever posted; None for everybody else."""
+    wanted = select(status_table.c.body).where(status_table.c.id == status_id, status_table.c.party_id == party_id)
+    body: Mapping[str, Any] | None = (await tx.connection.execute(wanted)).scalar_one_or_none()
+    return body
+
+
+async def prune_statuses(tx: Transaction, before: int) -> int:
+    """Forget the statuses of POSTs before a moment (µs); how many."""
+    return (await tx.connection.execute(delete(status_table).where(status_table.c.requested < before))).rowcount
