@@ -57,7 +57,7 @@ def test_data_files_are_found_from_a_checkout_and_from_an_installed_wheel(distri
     (wheel,) = distributions.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    ask = "from tocsin.resources import data_dir as d; print((d('mappings') / 'veris.yaml').is_file(), d('mappings'))"
+    ask = "from tocsin.resources import data_dir as d; m = d('mappings'); print((m / 'veris.yaml').is_file(), m)"
     for path in (tmp_path, CHECKOUT / "node"):
         told = subprocess.run(
             [sys.executable, "-c", ask], env={"PYTHONPATH": str(path)}, check=True, capture_output=True, text=True

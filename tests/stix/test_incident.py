@@ -4,11 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from findings import FINDINGS, IDENTITY, MOMENTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stix2validator import ValidationOptions, validate_instance
 
+from findings import FINDINGS, IDENTITY, MOMENTS
 from tocsin.errors import BadInput
 from tocsin.stix.canonical import dump_json, read_json
 from tocsin.stix.effects import EXTENSION_ID, FIDELITIES, INCIDENT_CORE_ID
