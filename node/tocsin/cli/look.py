@@ -33,7 +33,15 @@ from tocsin.store import objects, records, releases
 _COLUMNS = ("!", "id", "occurred", "known", "state", "type·effects", "means", "sector·country")
 _WIDE = ("source:record", "actor", "motive", "changed")
 # how far a column may be cut; 0: never
-_NARROWEST = {"state": 9, "type·effects": 14, "means": 8, "sector·country": 10, "from": 6, "out": 8}
+_NARROWEST = {
+    "state": 9,
+    "type·effects": 12,
+    "means": 7,
+    "sector·country": 10,
+    "TLP": 8,
+    "from": 6,
+    "out": 12,
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -196,17 +204,18 @@ def _tlp(seen: Seen) -> str:
 
 
 def _out(seen: Seen, around: Surroundings) -> str:
-    """`—`, `held`, `2 coll/5 readers`, `+1 redacted`."""
+    """`—`, `held`, `2 coll/5 readers`, `2 coll/5 +1 redacted`, `1 redacted/5`."""
     if not seen.stands:
         return "held" if seen.held else "—"
     settings = around.configuration.settings.collections
-    readers = {name for key in seen.stands for name in settings[key].readers}
+    readers = len({name for key in seen.stands for name in settings[key].readers})
     redacted = sum(form == "redacted" for form in seen.stands.values())
     whole = len(seen.stands) - redacted
-    said = f"{len(seen.stands)} coll/{plural(len(readers), 'reader')}"
-    if redacted:
-        said += f" +{redacted} redacted" if whole else " redacted"
-    return said
+    if not whole:
+        return f"{redacted} redacted/{readers}"
+    return (
+        f"{whole} coll/{readers} +{redacted} redacted" if redacted else f"{whole} coll/{plural(readers, 'reader')}"
+    )
 
 
 def _as_value(seen: Seen) -> dict[str, Any]:

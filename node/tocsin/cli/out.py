@@ -9,13 +9,14 @@ import typer
 from tocsin.cli.console import ask, plural, say, say_json
 from tocsin.cli.foresight import MOVES, carry_out, foresee, show_outcomes
 from tocsin.cli.ids import find_incidents, short
+from tocsin.cli.listing import look_around, seen_as
 from tocsin.cli.look import check_collection
-from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, run, session
+from tocsin.cli.session import HomeOption, JsonOption, YesOption, run, session
 from tocsin.errors import BadInput
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing import publish as sharing
 from tocsin.sharing.release import Outcome
-from tocsin.store import publications, releases
+from tocsin.store import objects, publications
 from tocsin.store.transaction import Transaction
 
 IdsArgument = Annotated[
@@ -118,8 +119,10 @@ async def _hold(given: str | None, texts: Sequence[str], key: str | None) -> Non
         async with here.store.writing() as tx:
             wanted = await find_incidents(tx, texts)
             await sharing.hold(tx, configuration, here.node, wanted, now=await tx.now(), key=key)
-            standing = await releases.standing_everywhere(tx, wanted)
+            newest = await objects.newest(tx, wanted)
+            seen = await seen_as(tx, await look_around(tx, configuration), list(newest.values()))
     where = f"in {key}" if key else "everywhere"
     say(f"Held {where}: {' '.join(short(id_) for id_ in wanted)}")
-    if standing:
-        say(f"Readers have it already, and keep it: {' '.join(short(id_) for id_ in standing)}")
+    for one in seen:
+        if one.stands:
+            say(f"{short(one.id)} stays as readers have it, in {', '.join(one.stands)}; what is newer waits.")

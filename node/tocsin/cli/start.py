@@ -12,6 +12,7 @@ from json import dumps
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 import typer
 
@@ -28,6 +29,7 @@ from tocsin.cli.session import (
     run,
     session,
 )
+from tocsin.documents import nearest
 from tocsin.errors import BadFile, BadInput, NotFound, Problem, Refused, TocsinError
 from tocsin.intake.mapping import load_mapping
 from tocsin.policy.configuration import Configuration, read_configuration, run_policy_tests
@@ -225,6 +227,7 @@ async def _check(home: Home) -> _Report:
         configuration = proposed(home)
         tests = sum(len(policy.tests) for policy in configuration.policies.values())
         problems += run_policy_tests(configuration, _reader(home))
+        problems += _unknown_zone(configuration.settings.node.timezone)
     except BadFile as why:
         problems += why.problems
     mappings = sorted(file.stem for file in home.mappings.glob("*.yaml"))
@@ -251,6 +254,12 @@ def _reader(home: Home) -> Callable[[str], bytes]:
             raise NotFound(f"cannot be read: {why.strerror}") from why
 
     return read
+
+
+def _unknown_zone(name: str) -> Iterator[Problem]:
+    if name not in available_timezones():
+        near = nearest(name, available_timezones())
+        yield Problem("tocsin.yaml", f"timezone: this machine does not know {name!r}{near}")
 
 
 def _loose_keys(home: Home) -> Iterator[Problem]:

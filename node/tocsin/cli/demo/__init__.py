@@ -20,7 +20,7 @@ import typer
 from tocsin.cli.console import say
 from tocsin.cli.demo.acme import Acme
 from tocsin.cli.demo.exchange import Exchange
-from tocsin.cli.demo.outcome import judge_exchange, show_exchange
+from tocsin.cli.demo.outcome import Found, judge_exchange, show_exchange
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,6 +32,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End when it is shown; 0 only if it held.")] = False,
 ) -> None:
     """Two nodes on this machine, a real exchange, shown; then both serve until ^C. Nothing of yours is touched."""
+    found: Found | None = None
     with ExitStack() as stack:
         stack.enter_context(_ended_by_term())
         folder = stack.enter_context(_temporary_folder())
@@ -51,7 +52,8 @@ def demo(
                 _wait(exchange)
         except KeyboardInterrupt:
             say("Ending.")
-            return
+    if found is None:
+        raise typer.Exit(130)  # ended before anything was proved
     if not found.held:
         raise typer.Exit(1)
 

@@ -1,0 +1,196 @@
+"""incidents, show, explain, fields, collections: what an officer sees at three in the morning."""
+
+import json
+
+import pytest
+
+from cli_node import SAMPLES, new_node, stock
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Amber, green and red incidents, of which two are published and one is held. For looking only."""
+    node = stock(new_node(tmp_path_factory.mktemp("mixed") / "home"))
+    node.import_samples("green", tlp="green")
+    node.import_samples("red", tlp="red")
+    node.ok("hold", "rt:CA-017")
+    node.ok("publish", "rt:CA-011", "rt:CA-012", "--yes")
+    return node
+
+
+@pytest.fixture(scope="module")
+def stocked(mixed):
+    return mixed
+
+
+def test_the_list_fits_into_a_hundred_columns(mixed):
+    said = mixed.ok("incidents")
+    assert max(len(line.rstrip()) for line in said.splitlines()) <= 100
+    header = ["!", "id", "occurred", "known", "state", "type·effects", "means", "sector·country", "conf"]
+    header += ["TLP", "from", "out"]
+    for shown, whole in zip(said.splitlines()[0].split(), header, strict=True):
+        assert whole.startswith(shown.rstrip("…"))
+    line = next(line for line in said.splitlines() if " M " in line)
+    assert "conf/open" in line
+    assert "health EE" in line
+    assert line.rstrip().endswith("1 redacted/1")
+
+
+@pytest.mark.parametrize(
+    ("words", "records"),
+    [
+        (("--type", "mixed"), {"CA-011"}),
+        (("--type", "not-cyber"), {"CA-009"}),
+        (("--effect", "physical-attack"), {"CA-013", "CA-014"}),
+        (
+            ("--effect", "physical-attack", "--effect", "internal-denial-of-service"),
+            {"CA-013", "CA-014", "CA-015"},
+        ),
+        (("--effect", "physical-attack", "--country", "lv"), {"CA-014"}),
+        (("--means", "ransomware"), {"CA-011"}),
+        (("--stage", "foothold"), {"CA-007"}),
+        (("--stage", "foothold,near-miss"), {"CA-007", "CA-008"}),
+        (("--sector", "health"), {"CA-011"}),
+        (("--sector", "nis2:energy"), {"CA-013", "CA-020"}),
+        (("--sector", "naics:5221"), {"CA-012"}),
+        (("--sector", "5221"), {"CA-012"}),
+        (("--country", "FI"), {"CA-021"}),
+        (("--determination", "false-positive"), set()),
+        (("--actor-type", "hacktivist"), set()),
+        (("--tlp", "red"), {"CA-024", "CA-025"}),
+        (("--tlp", "none"), set()),
+        (("--confidence", "<=55", "--tlp", "amber"), {"CA-015"}),
+        (("--severity", ">=1"), set()),
+        (("--held",), {"CA-017"}),
+        (("--in", "shared"), {"CA-011", "CA-012"}),
+        (("--not-in", "shared", "--sector", "health"), set()),
+        (("--waiting", "--type", "mixed"), set()),
+        (("--review", "--tlp", "red"), {"CA-024"}),
+        (("--origin", "acme"), set()),
+        (("--source", "elsewhere"), set()),
+        (("--origin", "ours", "--source", "rt", "--type", "mixed"), {"CA-011"}),
+    ],
+)
+def test_filters_hold_together(mixed, words, records):
+    found = mixed.lines("incidents", *words, "--json")
+    assert {line["record"].removeprefix("rt:") for line in found} == records
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--type", "mixd"), "unknown type 'mixd'; did you mean 'mixed'?"),
+        (("--effect", "data-atack"), "did you mean 'data-attack'?"),
+        (("--stage", "footholds"), "did you mean 'foothold'?"),
+        (("--tlp", "purple"), "unknown TLP 'purple'"),
+        (("--in", "sharde"), "unknown collection 'sharde'; did you mean 'shared'?"),
+        (("--origin", "acmee"), "unknown origin 'acmee'; did you mean 'acme'?"),
+        (("--confidence", "high"), "a comparison such as '>=50'"),
+    ],
+)
+def test_a_word_that_nothing_can_have_is_refused_with_the_nearest(stocked, words, said):
+    assert said in stocked.refused("incidents", *words, code=2)
+
+
+def test_limit_says_that_there_are_more(mixed):
+    assert len(mixed.lines("incidents", "--limit", "3", "--json")) == 3
+    assert "3 incidents; there are more (--limit)" in mixed.ok("incidents", "--limit", "3")
+
+
+# --- ids -----------------------------------------------------------------------------------------------------
+
+
+def test_an_incident_is_named_by_id_by_its_first_digits_or_by_its_record(stocked):
+    (seen,) = stocked.lines("incidents", "--type", "mixed", "--json")
+    digits = seen["id"].partition("--")[2]
+    for name in (seen["id"], digits[:6], digits[:6].upper(), digits[:8], digits[:13], digits, "rt:CA-011"):
+        assert stocked.lines("show", name, "--json")[0]["id"] == seen["id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("abcde", 2, "at least 6 digits"),
+        ("hello!", 2, "is no id"),
+        ("ffffffff", 1, "nothing here begins with ffffffff"),
+        ("rt:nothing", 1, "no record 'rt:nothing' was imported"),
+        ("incident--00000000-0000-4000-8000-000000000000", 1, "is not here"),
+    ],
+)
+def test_a_name_of_nothing_is_refused(stocked, name, code, said):
+    assert said in stocked.refused("show", name, code=code)
+
+
+def test_the_same_record_of_two_trackers_is_told_apart(node):
+    for source in ("rt", "other"):
+        node.ok("import", "veris", str(SAMPLES / "amber/CA-011.json"), "--source", source)
+    ids = {node.lines("show", f"{source}:CA-011", "--json")[0]["id"] for source in ("rt", "other")}
+    assert len(ids) == 2
+
+
+# --- show, explain -------------------------------------------------------------------------------------------
+
+
+def test_show_has_what_happened_the_record_and_who_has_it(mixed):
+    said = mixed.ok("show", "rt:CA-014")
+    for part in (
+        "Disruptive: data attack (90 % sure) and physical attack (60 % sure)",
+        "Quuxland Water Works",
+        "not understood: asset.assets[0].variety = N - HMI",
+        "shared: waits to be published; readers: acme",
+        "once published: redacted, without attribution, reporter, victim (victims-unnamed:",
+        "made here, ",
+    ):
+        assert part in said
+
+
+def test_show_says_as_what_a_copy_stands_and_what_it_leaves_out(mixed):
+    (sheet,) = mixed.lines("show", "rt:CA-011", "--json")
+    (shared,) = sheet["collections"]
+    assert (shared["stands"], shared["readers"]) == ("redacted", ["acme"])
+    assert shared["stands_as"] != sheet["id"]
+    assert "effects actor_type" in shared["omitted"]
+    said = mixed.ok("show", "rt:CA-011")
+    assert f"shared: redacted, as {shared['stands_as'].partition('--')[2][:8]}; readers: acme" in said
+    assert "the copy leaves out: " in said
+
+
+def test_history_has_versions_and_events(node):
+    node.import_samples()
+    node.ok("publish", "rt:CA-011", "--yes")
+    node.ok("assess", "rt:CA-011", "accessed=no", "--yes")
+    said = node.ok("show", "rt:CA-011", "--history")
+    for event in ("published", "redacted", "assessed"):
+        assert event in said
+    (sheet,) = node.lines("show", "rt:CA-011", "--json")
+    assert len(sheet["versions"]) == 2
+
+
+def test_explain_says_the_rule_as_a_sentence(mixed):
+    said = mixed.ok("explain", "rt:CA-011")
+    assert "victims-unnamed: who was hit, who told us and whom we suspect stays here" in said
+    assert "shared: held back by a person" in mixed.ok("explain", "rt:CA-017", "--collection", "shared")
+    assert (
+        "once published: withheld (clearance: it is TLP:RED; this collection holds at most TLP:AMBER"
+        in mixed.ok("explain", "rt:CA-024")
+    )
+    assert "did you mean 'shared'?" in mixed.refused("explain", "rt:CA-011", "--collection", "shard", code=2)
+
+
+def test_fields_are_those_that_rules_match_on(node):
+    said = node.ok("fields")
+    for name in ("effect_type", "stage", "countries", "readers_outside"):
+        assert f"\n{name} " in said
+    names = [line["name"] for line in node.lines("fields", "--json")]
+    assert len(names) == len(set(names))
+
+
+def test_what_others_wrote_reaches_no_terminal_as_a_command(node, tmp_path):
+    record = json.loads((SAMPLES / "amber/CA-011.json").read_text())
+    record["victim"]["victim_id"] = "Clinic \x1b]0;owned\x07 [bold]x[/bold] \u202eevil"
+    (tmp_path / "CA-666.json").write_text(json.dumps(record))
+    node.ok("import", "veris", str(tmp_path / "CA-666.json"), "--source", "rt")
+    said = node.ok("show", "rt:CA-666")
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+    assert "[bold]x[/bold]" in said

@@ -1,0 +1,201 @@
+"""init, check, apply: nothing is overwritten, every fault has its line, and nothing leaves unasked."""
+
+import json
+import stat
+
+import pytest
+
+
+def _mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# --- init ----------------------------------------------------------------------------------------------------
+
+
+def test_a_home_is_private_and_in_force_and_shares_nothing(node):
+    assert _mode(node.home) == 0o700
+    assert _mode(node.home / "keys/namespace") == 0o600
+    assert len(bytes.fromhex((node.home / "keys/namespace").read_text())) == 32
+    assert _mode(node.home / "tocsin.db") == 0o600
+    assert "The files are what is in force" in node.ok("check")
+    (shared,) = node.lines("collections", "--json")
+    assert (shared["release"], shared["readers"], shared["standing"]) == ("by-hand", [], 0)
+
+
+def test_two_homes_have_different_secrets(node, tmp_path):
+    other = type(node)(tmp_path / "other")
+    other.ok("init", "--name", "CERT Beta")
+    assert (other.home / "keys/namespace").read_text() != (node.home / "keys/namespace").read_text()
+
+
+def test_init_says_what_to_type_next(tmp_path, node):
+    made = type(node)(tmp_path / "new")
+    said = made.ok("init", "--name", "X")
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("  tocsin ")] == [
+        "import",
+        "import",
+        "incidents",
+        "explain",
+    ]
+
+
+def test_init_never_overwrites_a_home(node):
+    before = {path: path.read_bytes() for path in node.home.rglob("*") if path.is_file()}
+    assert "is a home already" in node.refused("init", "--name", "Another")
+    assert {path: path.read_bytes() for path in node.home.rglob("*") if path.is_file()} == before
+
+
+def test_init_does_not_mix_with_what_is_there(node, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter.txt").write_text("dear")
+    made = type(node)(tmp_path / "mine")
+    assert "is not empty" in made.refused("init", "--name", "X")
+    assert [path.name for path in made.home.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--name", "X", "--country", "ee"), "two capital letters"),
+        (("--name", "X", "--country", "Estonia"), "two capital letters"),
+        (("--name", "X", "--url", "node.example"), "url"),
+        (("--name", ""), "name"),
+    ],
+)
+def test_init_with_an_option_that_cannot_be_leaves_nothing_behind(node, tmp_path, words, said):
+    made = type(node)(tmp_path / "new")
+    assert said in made.refused("init", *words, code=2)
+    assert not made.home.exists()
+
+
+@pytest.mark.parametrize("name", ['CERT "Ä": # 1', "NO", "  - a", "{x}", "$name", "日本"])
+def test_a_name_may_hold_whatever_it_likes(node, tmp_path, name):
+    made = type(node)(tmp_path / "new")
+    made.ok("init", "--name", name)
+    (status,) = made.lines("status", "--json")
+    assert status["node"] == name
+
+
+# --- check ---------------------------------------------------------------------------------------------------
+
+
+def test_check_finds_every_fault_with_its_line_and_the_nearest_word(node):
+    node.edit("clearance: amber ", "clearence: amber ")
+    node.edit("then: deny\n    reason: TLP:RED", "then: denny\n    reason: TLP:RED", "policies/shared.yaml")
+    done = node("check")
+    assert done.exit_code == 1
+    lines = (node.home / "tocsin.yaml").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "clearence" in text)
+    assert f"tocsin.yaml:{line}: unknown key 'clearence'; did you mean 'clearance'?" in done.stdout
+    assert "policies/shared.yaml:" in done.stdout
+    assert "did you mean 'deny'?" in done.stdout
+
+
+def test_check_runs_the_tests_of_policies(node):
+    node.edit("expect: deny", "expect: whole", "policies/shared.yaml")
+    done = node("check")
+    assert done.exit_code == 1
+    assert "examples/red.json in 'shared': expected whole, but it is deny" in done.stdout
+
+
+def test_check_finds_secrets_that_others_can_read(node):
+    (node.home / "keys/namespace").chmod(0o644)
+    assert "others can read this secret" in node("check").stdout
+
+
+def test_check_reads_the_mappings_of_the_home(node):
+    (node.home / "mappings").mkdir()
+    (node.home / "mappings/csv.yaml").write_text("mapping: csv\nversio: '1'\n")
+    assert "mappings/csv.yaml:2: unknown key 'versio'; did you mean 'version'?" in node("check").stdout
+
+
+def test_check_knows_time_zones(node):
+    node.edit("timezone: UTC ", "timezone: Europe/Talinn ")
+    assert "'Europe/Talinn'" in node("check").stdout
+
+
+def test_check_says_what_is_not_in_force(node):
+    node.edit("title: Incidents that we share", "title: Another title")
+    assert "Not in force yet: tocsin.yaml" in node.ok("check")
+
+
+def test_check_as_json_has_a_place_for_each_problem(node):
+    node.edit("clearance: amber ", "clearance: ambre ")
+    done = node("check", "--json")
+    report = json.loads(done.stdout)
+    assert (done.exit_code, report["ok"]) == (1, False)
+    assert [problem["place"].split(":")[0] for problem in report["problems"]] == ["tocsin.yaml"]
+
+
+# --- apply ---------------------------------------------------------------------------------------------------
+
+
+def test_what_no_reader_would_notice_is_applied_without_asking(node):
+    node.edit("title: Incidents that we share", "title: Another title")
+    assert "In force" in node.ok("apply")
+    assert "The files are what is in force" in node.ok("apply")
+
+
+def test_a_reader_more_is_shown_first_and_needs_a_yes(stocked):
+    stocked.ok("publish", "--waiting", "--yes")
+    stocked.edit(
+        "acme: {kind: company, country: EE}", "acme: {kind: company, country: EE}\n  zeta: {kind: company}"
+    )
+    stocked.edit("readers: [acme]", "readers: [acme, zeta]")
+    done = stocked("apply")
+    assert done.exit_code == 1
+    assert "zeta starts to read it" in done.stdout
+    assert "say --yes" in done.stderr
+    assert stocked.lines("collections", "--json")[0]["readers"] == ["acme"]
+    assert "zeta starts to read it" in stocked.ok("apply", "--yes")
+    assert stocked.lines("collections", "--json")[0]["readers"] == ["acme", "zeta"]
+
+
+def test_taking_much_away_needs_its_number(stocked):
+    stocked.ok("publish", "--waiting", "--yes")
+    stocked.edit("match: {tlp: red, origin: any}", "match: {type: incident, origin: any}", "policies/shared.yaml")
+    stocked.edit(
+        "  - {object: examples/ransomware.json, expect: redact, rule: victims-unnamed}\n",
+        "",
+        "policies/shared.yaml",
+    )
+    (plan,) = [json.loads(line) for line in stocked("apply", "--json", "--yes").stdout.splitlines()]
+    number = plan["confirm"]
+    assert number >= 13
+    said = stocked.refused("apply", "--yes")
+    assert f"--confirm {number}" in said
+    stocked.refused("apply", "--yes", "--confirm", str(number - 1))
+    assert stocked.lines("collections", "--json")[0]["standing"] > 0
+    out = stocked.ok("apply", "--yes", "--confirm", str(number))
+    assert "withdraw" in out
+    assert "acme: loses" in out
+    assert all(seen["collections"] == {} for seen in stocked.lines("incidents", "--json"))
+
+
+def test_a_policy_whose_tests_fail_does_not_come_into_force(node):
+    node.edit("expect: deny", "expect: whole", "policies/shared.yaml")
+    assert "expected whole" in node.refused("apply", "--yes")
+    assert "Not in force yet: policies/shared.yaml" in node("check").stdout
+
+
+# --- status --------------------------------------------------------------------------------------------------
+
+
+def test_a_new_node_needs_nobody(node):
+    assert "Nobody is needed" in node.ok("status")
+
+
+def test_status_says_what_waits_for_a_person(stocked):
+    done = stocked("status")
+    assert done.exit_code == 3
+    assert "13 to publish" in done.stdout
+    assert "to review" in done.stdout
+
+
+def test_status_works_with_a_slip_in_the_files(stocked):
+    stocked.edit("clearance: amber ", "clearence: amber ")
+    done = stocked("status")
+    assert done.exit_code == 3
+    assert "The files cannot be used (1 problem: tocsin check)" in done.stdout
+    assert "13 incidents" in stocked.ok("incidents")

@@ -1,0 +1,141 @@
+"""account, peer, sync: tokens shown once, secrets kept private, and a peer that is not there said plainly."""
+
+import re
+import stat
+
+import pytest
+
+
+@pytest.fixture
+def alpha(node):
+    node.edit("accounts: {}", "accounts:\n  acme: {kind: company, country: EE}\n  mari: {role: publisher}")
+    node.edit("readers: [] ", "readers: [acme] ")
+    node.ok("apply")
+    return node
+
+
+# --- accounts ------------------------------------------------------------------------------------------------
+
+
+def test_a_token_stands_alone_on_standard_output(alpha):
+    said = alpha.ok("account", "token", "acme")
+    assert re.fullmatch(r"tcn_[0-9a-f]{16}_[A-Za-z0-9_-]{43}\n", said)
+
+
+def test_two_tokens_are_valid_at_a_time_and_revoking_ends_both(alpha):
+    alpha.ok("account", "token", "acme")
+    alpha.ok("account", "token", "acme")
+    assert "tocsin account revoke acme" in alpha.refused("account", "token", "acme")
+    said = alpha.refused("account", "revoke", "acme")
+    assert "acme has 2 valid tokens and reads shared" in said
+    assert len(alpha.lines("account", "list", "--json")[0]["tokens"]) == 2
+    assert "2 tokens of acme revoked" in alpha.ok("account", "revoke", "acme", "--yes")
+    assert alpha.lines("account", "list", "--json")[0]["tokens"] == []
+    assert "no valid token" in alpha.ok("account", "revoke", "acme")
+
+
+@pytest.mark.parametrize("command", ["token", "revoke"])
+def test_an_unknown_account_is_refused_with_the_nearest_name(alpha, command):
+    assert "no account or peer 'amce'; did you mean 'acme'?" in alpha.refused("account", command, "amce")
+
+
+def test_an_account_that_was_not_applied_is_told_so(alpha):
+    alpha.edit("\n  mari: {role: publisher}", "\n  mari: {role: publisher}\n  juku: {role: analyst}")
+    assert "not in force yet (run: tocsin apply)" in alpha.refused("account", "token", "juku")
+
+
+def test_accounts_are_listed_with_what_they_may_do(alpha):
+    acme, mari = alpha.lines("account", "list", "--json")
+    assert (acme["name"], acme["kind"], acme["reads"], acme["writes"]) == ("acme", "company", ["shared"], [])
+    assert (mari["kind"], mari["reads"]) == ("publisher", [])
+    assert "never" in alpha.ok("account", "list")
+
+
+# --- peers ---------------------------------------------------------------------------------------------------
+
+# nobody listens on the discard port of this machine
+NOWHERE = "http://127.0.0.1:9/taxii2/"
+
+
+@pytest.fixture
+def with_peer(alpha):
+    alpha.ok("peer", "add", "cert-beta", NOWHERE, "--pull", "regional", "--country", "LV", "--kind", "cert")
+    return alpha
+
+
+def test_a_peer_is_written_into_the_file_and_everything_else_stays(alpha):
+    before = (alpha.home / "tocsin.yaml").read_text()
+    said = alpha.ok("peer", "add", "cert-beta", NOWHERE, "--pull", "regional", "--country", "LV")
+    after = (alpha.home / "tocsin.yaml").read_text()
+    assert "+  cert-beta:" in said
+    assert [line for line in before.splitlines() if line not in after.splitlines()] == ["peers: {}"]
+    alpha.ok("peer", "add", "cert-gamma", "https://gamma.example/taxii2/", "--auth", "basic", "--user", "us")
+    third = (alpha.home / "tocsin.yaml").read_text()
+    assert {line.strip() for line in after.splitlines()} <= {line.strip() for line in third.splitlines()}
+    alpha.ok("check")
+    alpha.ok("apply")
+    assert [line["peer"] for line in alpha.lines("peer", "list", "--json")] == ["cert-beta", "cert-gamma"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("acme", NOWHERE), 1, "is the name of an account"),
+        (("cert-beta", NOWHERE), 1, "there is a peer 'cert-beta' already"),
+        (("Cert Gamma", NOWHERE), 2, "lower-case letters"),
+        (("cert-gamma", "gamma.example"), 2, "url"),
+        (("cert-gamma", NOWHERE, "--country", "Latvia"), 2, "two capital letters"),
+        (("cert-gamma", NOWHERE, "--auth", "beerer"), 2, "auth"),
+    ],
+)
+def test_a_peer_that_cannot_be_leaves_the_file_alone(with_peer, words, code, said):
+    before = (with_peer.home / "tocsin.yaml").read_bytes()
+    assert said in with_peer.refused("peer", "add", *words, code=code)
+    assert (with_peer.home / "tocsin.yaml").read_bytes() == before
+
+
+def test_a_credential_is_read_from_standard_input_and_kept_private(with_peer):
+    done = with_peer("peer", "credential", "cert-beta", typed="s3cret-token\n")
+    assert done.exit_code == 0
+    assert "s3cret" not in done.output
+    file = with_peer.home / "keys/peers/cert-beta"
+    assert file.read_text() == "s3cret-token\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "The files are what is in force" in with_peer.ok("apply") or with_peer.ok("check")
+
+
+def test_an_empty_or_strange_credential_is_refused(with_peer):
+    for typed in ("", "\n", "päss\n"):
+        assert "printable ASCII" in with_peer.refused("peer", "credential", "cert-beta", code=2, typed=typed)
+    assert "did you mean 'cert-beta'?" in with_peer.refused("peer", "credential", "cert-bta", typed="x\n")
+
+
+def test_a_peer_that_is_not_there_is_said_plainly(with_peer):
+    with_peer("peer", "credential", "cert-beta", typed="x\n")
+    done = with_peer("peer", "test", "cert-beta")
+    assert done.exit_code == 1
+    assert "FAILED" in done.stdout
+    with_peer.ok("apply")
+    done = with_peer("sync")
+    assert done.exit_code == 1
+    assert "cert-beta/regional: failed:" in done.stdout
+    status = with_peer("status")
+    assert status.exit_code == 3
+    assert "cert-beta: failing:" in status.stdout
+    assert "failing" in with_peer.ok("peer", "list")
+    assert "reads of ours: nothing" in with_peer.ok("peer", "show", "cert-beta")
+
+
+def test_a_peer_is_suspended_and_resumed_only_with_a_yes(with_peer):
+    with_peer.ok("apply")
+    assert "say --yes" in with_peer.refused("peer", "suspend", "cert-beta")
+    assert "is suspended" in with_peer.ok("peer", "suspend", "cert-beta", "--yes")
+    assert "suspended already" in with_peer.ok("peer", "suspend", "cert-beta", "--yes")
+    assert with_peer.lines("peer", "list", "--json")[0]["stands"] == "suspended"
+    assert "is resumed" in with_peer.ok("peer", "resume", "cert-beta", "--yes")
+
+
+def test_sync_with_nobody_and_with_a_stranger(alpha):
+    assert "Nothing is pulled from any peer." in alpha.ok("sync")
+    assert "no account or peer 'gamma'" in alpha.refused("sync", "gamma")
+    assert "'acme' is an account: it reads from us" in alpha.refused("sync", "acme")
