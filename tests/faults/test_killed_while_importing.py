@@ -14,7 +14,7 @@ from scene import ALLOW_OURS, NODE, Scene
 from tocsin.store import objects, records
 
 KILLS = int(os.environ.get("TOCSIN_TEST_KILLS", "20"))
-RECORDS = 400
+RECORDS = 240
 
 
 def _records(folder: Path) -> None:
@@ -41,7 +41,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_and_no_record_is_there_by
     dice = random.Random(2026)
     acknowledged = 0
     for _ in range(KILLS):
-        acknowledged = max(acknowledged, _killed_after(dice.uniform(0, 0.6), database_url, tmp_path))
+        acknowledged = max(acknowledged, _killed_after(dice.uniform(0, 0.4), database_url, tmp_path))
         await _check_whole(scene, acknowledged)
     counts = _run_to_the_end(database_url, tmp_path)
     assert counts["new"] + counts["unchanged"] == RECORDS

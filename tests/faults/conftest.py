@@ -1,6 +1,0 @@
-"""The scene of tests/sharing serves here too."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sharing"))
