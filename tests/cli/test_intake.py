@@ -155,3 +155,11 @@ def test_assessing_what_readers_follow_is_shown_and_asked(stocked):
     (unchanged,) = stocked.lines("show", "rt:CA-018", "--json")
     assert unchanged["object"]["labels"][0] == "effect-type:undetermined"
     stocked.ok("assess", "rt:CA-018", "impaired=yes", "--yes")
+
+
+def test_what_a_collection_releases_by_itself_is_said(stocked):
+    stocked.edit("release: by-hand ", "release: automatic ")
+    stocked.ok("apply", "--yes")
+    assert stocked.lines("incidents", "--waiting", "--json") == []
+    said = stocked.ok("import", "veris", str(SAMPLES / "green"), "--source", "rt", "--tlp", "green")
+    assert "7 incidents redacted in shared." in said

@@ -98,7 +98,11 @@ def incidents(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List incidents, the latest received first. Options hold together; a repeated one means any of its values."""
+    """List incidents, the latest received first. Options hold together; a repeated one means any of its values.
+
+    !: R a person must classify it, P it waits to be published. known: since when. conf: m mapped, a assessed, r
+    reported. TLP*: assumed. out: in how many collections it stands, and for how many readers.
+    """
     filters = Filters(
         words={
             "type": kind or (),
@@ -204,7 +208,7 @@ def _tlp(seen: Seen) -> str:
 
 
 def _out(seen: Seen, around: Surroundings) -> str:
-    """`—`, `held`, `2 coll/5 readers`, `2 coll/5 +1 redacted`, `1 redacted/5`."""
+    """Collections and readers: `2 coll/5`, `2 coll/5 +1 redacted`, `1 redacted/5`; else `held` or `—`."""
     if not seen.stands:
         return "held" if seen.held else "—"
     settings = around.configuration.settings.collections
@@ -213,9 +217,7 @@ def _out(seen: Seen, around: Surroundings) -> str:
     whole = len(seen.stands) - redacted
     if not whole:
         return f"{redacted} redacted/{readers}"
-    return (
-        f"{whole} coll/{readers} +{redacted} redacted" if redacted else f"{whole} coll/{plural(readers, 'reader')}"
-    )
+    return f"{whole} coll/{readers} +{redacted} redacted" if redacted else f"{whole} coll/{readers}"
 
 
 def _as_value(seen: Seen) -> dict[str, Any]:
