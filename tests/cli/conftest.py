@@ -1,6 +1,7 @@
 """Homes for the tests of the command line, and commands as a shell starts them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,14 +23,32 @@ def _no_home_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Node:
-    return new_node(tmp_path / "home")
+@pytest.fixture(scope="session")
+def _new(tmp_path_factory: pytest.TempPathFactory) -> Node:
+    return new_node(tmp_path_factory.mktemp("new") / "home")
+
+
+@pytest.fixture(scope="session")
+def _stocked(tmp_path_factory: pytest.TempPathFactory) -> Node:
+    return stock(new_node(tmp_path_factory.mktemp("stocked") / "home"))
+
+
+def _copy(of: Node, to: Path) -> Node:
+    """The same home elsewhere, modes and all: quicker than making it anew for each test."""
+    shutil.copytree(of.home, to)
+    return Node(to)
 
 
 @pytest.fixture
-def stocked(node: Node) -> Node:
-    return stock(node)
+def node(_new: Node, tmp_path: Path) -> Node:
+    """A new home of CERT Alpha in EE."""
+    return _copy(_new, tmp_path / "home")
+
+
+@pytest.fixture
+def stocked(_stocked: Node, tmp_path: Path) -> Node:
+    """The same with the amber samples, waiting; acme reads `shared`."""
+    return _copy(_stocked, tmp_path / "home")
 
 
 Typed = Callable[..., "subprocess.CompletedProcess[str]"]

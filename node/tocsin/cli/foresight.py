@@ -3,6 +3,7 @@
 So what is shown is what would happen, whatever rules and references bring about, and not another program's guess.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from tocsin.cli.console import ask, say
@@ -59,7 +60,10 @@ def _essence(outcomes: Sequence[Outcome]) -> set[tuple[str, str, str, tuple[str,
 
 
 def show_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """What becomes of the incidents, those with the same fate together; what comes along with them is counted."""
+    """What becomes of the incidents, those with the same fate together, and what else moves with them, by type.
+
+    A victim's identity may be allowed where its incident is not, so that is never left out.
+    """
     fates: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for one in outcomes:
         if one.object_id.startswith("incident--"):
@@ -73,7 +77,10 @@ def show_outcomes(outcomes: Sequence[Outcome]) -> None:
             say(f"        {reason}")
         if omitted:
             say(f"        the copy leaves out: {', '.join(omitted)}")
-    incidents = sum(map(len, fates.values()))
-    along = sum(one.what in MOVES for one in outcomes if not one.object_id.startswith("incident--"))
-    if along and incidents:
-        say(f"  with {along:,} {'object' if along == 1 else 'objects'} that belong to them")
+    along = Counter(
+        one.object_id.partition("--")[0]
+        for one in outcomes
+        if one.what in MOVES and not one.object_id.startswith("incident--")
+    )
+    if along:
+        say(f"  with them: {', '.join(f'{count:,} {kind}' for kind, count in sorted(along.items()))}")

@@ -130,9 +130,11 @@ async def _status(given: str | None) -> _Status:
 
 
 def _files(here: Session, configuration: Configuration) -> str:
+    changed = changed_files(configuration.files, here.home.configuration_files())
+    if not changed:
+        return ""
     try:
         proposed(here.home)
     except BadFile as why:
         return f"The files cannot be used ({plural(len(why.problems), 'problem')}: tocsin check)."
-    changed = changed_files(configuration.files, here.home.configuration_files())
-    return f"Not in force yet: {', '.join(changed)} (tocsin apply)." if changed else ""
+    return f"Not in force yet: {', '.join(changed)} (tocsin apply)."
