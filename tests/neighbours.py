@@ -144,7 +144,7 @@ class Neighbour:
         """A collection's log as a node that was always there reads it."""
         async with self.store.reading() as tx:
             ids = {row.key: row.id for row in await releases.collections(tx)}
-            return (await pages.changes(tx, ids[key], 0, 100_000, granted_at=0)).rows
+            return (await pages.changes(tx, ids[key], 0, 100_000)).rows
 
 
 def an_incident(

@@ -115,21 +115,76 @@ async def test_after_the_last_position_there_is_nothing(store, log):
         assert len((await pages.page(tx, log, Filter(after=end - 1), 10)).rows) == 1
 
 
-async def test_withdrawals_before_the_grant_are_not_told(store, log):
+async def test_withdrawals_are_told_to_a_reader_who_was_always_there(store, log):
     async with store.writing() as tx:
-        before = await releases.append(tx, log, [withdraw(incident(2))], "c", NOW)
+        await releases.append(tx, log, [withdraw(incident(2))], "c", NOW)
         later = await releases.append(tx, log, [withdraw(incident(4), op="prune")], "c", NOW)
     async with store.reading() as tx:
         everything = await pages.changes(tx, log, 0, 100)
         assert [row.op for row in everything.rows if row.raw is None] == ["withdraw", "prune"]
-        granted = await pages.changes(tx, log, 0, 100, granted_at=before[0].position)
-        assert [row.position for row in granted.rows if row.raw is None] == [later[0].position]
-        assert len(granted.rows) == len(everything.rows) - 1
         first = await pages.changes(tx, log, 0, 2)
         assert (len(first.rows), first.more) == (2, True)
         assert (await pages.changes(tx, log, later[0].position, 10)).rows == []
         one = await pages.changes(tx, log, 0, 100, max_bytes=1)
         assert (len(one.rows), one.more) == (1, True)
+
+
+# a log of one version: what is written at each step, one entry a step
+ONCE = ("put", "withdraw")
+TWICE = ("put", "withdraw", "put", "withdraw")
+ANEW = ("put", "put", "withdraw")  # the same content again
+OTHER = ("put", "other", "withdraw")  # another content under the same version
+BACK = ("put", "other", "put", "prune")
+
+# (the log, grants as steps (given after, ended after), the steps whose withdrawals are told)
+GRANTS = [
+    (ONCE, [], []),
+    (ONCE, [(0, None)], [2]),
+    (ONCE, [(1, None)], [2]),  # he found it standing
+    (ONCE, [(2, None)], []),  # let in afterwards
+    (ONCE, [(0, 0)], []),  # removed before it came
+    (ONCE, [(0, 1)], [2]),
+    (ONCE, [(1, 1)], [2]),  # let in and removed while it stood
+    (ONCE, [(0, 1), (1, None)], [2]),
+    (ONCE, [(1, 1), (1, None)], [2]),  # let in again before anything happened
+    (ONCE, [(0, 1), (2, None)], [2]),  # it went while he was away
+    (ONCE, [(0, 0), (2, None)], []),  # it came and went while he was away
+    (TWICE, [(0, 1), (4, None)], [2]),  # what came back and went again he never saw
+    (TWICE, [(2, 2), (4, None)], []),
+    (TWICE, [(2, None)], [4]),
+    (TWICE, [(0, 1), (3, None)], [2, 4]),
+    (TWICE, [(0, None)], [2, 4]),
+    (ANEW, [(0, 1), (3, None)], [3]),
+    (ANEW, [(0, 0), (3, None)], []),
+    (OTHER, [(0, 1), (3, None)], []),  # he would learn the hash of what he never saw
+    (OTHER, [(0, 2), (3, None)], [3]),
+    (BACK, [(0, 1), (4, None)], [4]),
+    (BACK, [(2, 2), (4, None)], []),
+    (BACK, [(1, 1), (4, None)], [4]),
+    (BACK, [(3, 3), (4, None)], [4]),
+]
+
+
+@pytest.mark.parametrize(("ops", "granted", "told"), GRANTS)
+async def test_a_withdrawal_is_told_exactly_to_who_was_granted_what_it_names(store, ops, granted, told):
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+        contents = {"put": incident(1), "other": incident(1, description="other")}
+        kept = {name: await keep(tx, version) for name, version in contents.items()}
+        positions = [0]
+        for op in ops:
+            entry = put(contents[op], kept[op]) if op in contents else withdraw(incident(1), op=op)
+            await _release(tx, collection_id, incident(2))  # the log goes on in between
+            positions += [line.position for line in await releases.append(tx, collection_id, [entry], "c", NOW)]
+        pairs = [(positions[first], None if last is None else positions[last]) for first, last in granted]
+        found = await pages.changes(tx, collection_id, 0, 100, granted=pairs)
+        assert [positions.index(row.position) for row in found.rows if row.raw is None] == told
+        # whatever is left out, pages follow each other
+        paged, after = [], 0
+        while page := (await pages.changes(tx, collection_id, after, 1, granted=pairs)).rows:
+            paged += page
+            after = page[-1].position
+        assert paged == found.rows
 
 
 async def test_a_page_of_a_million_bytes_is_cut_at_the_limit_of_bytes(store):
@@ -175,6 +230,25 @@ async def test_sqlite_reads_a_page_by_index(make_database, fields, index, analys
     assert all("SEARCH" in step for step in touching), plan
     if "ids" not in fields and len(fields.get("types", ())) < 2:
         assert not any("ORDER BY" in step for step in plan), plan  # the index has the order already
+
+
+async def test_sqlite_reads_changes_by_index(make_database):
+    store = await Store.open(make_database("sqlite"), require_durable=False)
+    try:
+        async with store.writing() as tx:
+            collection_id = await make_collection(tx)
+            await _release(tx, collection_id, *(incident(n) for n in range(300)))
+        async with store.reading() as tx:
+            granted = [(0, 5), (7, None)]
+            plan = await _plan(
+                tx, lambda: pages.changes(tx, collection_id, 0, 100, granted=granted, max_bytes=10**6)
+            )
+    finally:
+        await store.close()
+    for name in ("release", "shown", "later", "object_version"):
+        steps = [step for step in plan if f" {name} " in step]
+        assert steps, plan
+        assert all("SEARCH" in step for step in steps), plan
 
 
 async def _plan(tx, ask) -> list[str]:

@@ -120,6 +120,21 @@ async def test_a_reader_is_told_of_no_withdrawal_before_he_was_let_in(node):
     assert [entry["id"] for entry in told["nora"]["entries"] if entry["op"] == "put"] == [indicator(3)["id"]]
 
 
+async def test_who_was_let_in_again_is_told_what_was_withdrawn_meanwhile_of_what_he_may_hold(node):
+    await admit(node, "rita", "walt", "nora")
+    await node.fill([indicator(1)])
+    await admit(node, "rita", "walt")
+    await node.fill([indicator(2), indicator(3)])
+    await take_away(node, indicator(1))
+    await take_away(node, indicator(2))
+    await admit(node, "rita", "walt", "nora")
+    entries = (await read(node, by="nora"))["entries"]
+    assert [(entry["op"], entry["id"]) for entry in entries] == [
+        ("put", indicator(3)["id"]),
+        ("withdraw", indicator(1)["id"]),
+    ]
+
+
 async def test_who_is_no_longer_a_reader_reads_no_changes(node):
     await admit(node, "walt")
     assert (await node.get("changes/")).status_code == 404

@@ -26,10 +26,14 @@ async def read_manifest(tx: Transaction, collection_id: str, what: Filter, limit
 
 
 async def read_changes(tx: Transaction, collection_id: str, party_id: str, after: int, limit: int) -> ChangePage:
-    """The log as a node reads it: what stands, and what was withdrawn since this reader was let in."""
-    held = await grants.grants(tx, party_id=party_id, collection_id=collection_id, holding=True)
-    granted_at = max((grant.first_position for grant in held if grant.role == "reader"), default=0)
-    return await pages.changes(tx, collection_id, after, limit, granted_at=granted_at, max_bytes=MAX_PAGE_BYTES)
+    """The log as a node reads it: what stands, and what went of all that this reader was ever offered.
+
+    Who was removed and let in again hears of what was withdrawn in between, if he may hold it from before
+    (DESIGN 2.15: offered counts as received).
+    """
+    given = await grants.grants(tx, party_id=party_id, collection_id=collection_id)
+    granted = [(grant.first_position, grant.last_position) for grant in given if grant.role == "reader"]
+    return await pages.changes(tx, collection_id, after, limit, granted=granted, max_bytes=MAX_PAGE_BYTES)
 
 
 async def stands(tx: Transaction, collection_id: str, object_id: str) -> bool:

@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ColumnElement,
     Integer,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    false,
     func,
     literal,
     null,
@@ -94,6 +96,9 @@ class ChangePage:
     more: bool
 
 
+_ALWAYS = ((0, None),)  # the grant of a reader who was there from the beginning
+
+
 async def page(
     tx: Transaction, collection_id: str, what: Filter, limit: int, *, max_bytes: int | None = None
 ) -> ReleasePage:
@@ -121,16 +126,18 @@ async def changes(
     after: int,
     limit: int,
     *,
-    granted_at: int = 0,
+    granted: Collection[tuple[int, int | None]] = _ALWAYS,
     max_bytes: int | None = None,
 ) -> ChangePage:
     """Every change beyond a position: what stands, with its content, and what was withdrawn or pruned, without.
 
-    A put that no longer stands is left out: it was put again, or its withdrawal follows. Withdrawals at or before
-    `granted_at`, the position at which the reader's grant began, are left out: he was never shown what they name.
+    A put that no longer stands is left out: it was put again, or its withdrawal follows. `granted`: the first and
+    last positions of every grant that the reader ever had (last None: it holds). A withdrawal is told exactly if
+    what it names stood, with this content, during one of them: of anything else he was never shown the id.
     """
-    values = {"collection": collection_id, "after": after, "granted_at": granted_at}
-    rows, more = await _read(tx, None, "content", values, limit, max_bytes)
+    shape, values = _ask_for_changes(granted)
+    values |= {"collection": collection_id, "after": after}
+    rows, more = await _read(tx, shape, "content", values, limit, max_bytes)
     return ChangePage([ChangeRow._make(row) for row in rows], more)
 
 
@@ -154,7 +161,16 @@ class _Shape:
         return self.types is not None and 1 < self.types <= _MOST_TYPES and not self.ids
 
 
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What the changes feed asks: for how many grants."""
+
+    grants: int
+
+
 _Part = Literal["content", "listing", "sizes", "total"]
+_GONE: tuple[Op, ...] = ("withdraw", "prune")
+_NO_END = 2**63 - 1  # the last position of a grant that holds
 _MOST_TYPES = 16  # with more, the walk misses few
 _WORDS = frozenset({"last", "first", "all"})
 
@@ -184,15 +200,23 @@ def _ask_for(what: Filter) -> tuple[_Shape, dict[str, Any]]:
     return shape, {name: value for name, value in values.items() if value is not None}
 
 
+def _ask_for_changes(granted: Collection[tuple[int, int | None]]) -> tuple[_Changes, dict[str, Any]]:
+    latest_first = sorted(((first, _NO_END if last is None else last) for first, last in granted), reverse=True)
+    values: dict[str, Any] = {}
+    for number, (first, last) in enumerate(latest_first):
+        values |= {f"first_{number}": first, f"last_{number}": last}
+    return _Changes(len(latest_first)), values
+
+
 async def _read(
     tx: Transaction,
-    shape: _Shape | None,
+    shape: _Shape | _Changes,
     part: _Part,
     values: Mapping[str, Any],
     limit: int,
     max_bytes: int | None,
 ) -> tuple[Sequence[Any], bool]:
-    """The rows of a page, and whether more follow. No shape: the changes feed."""
+    """The rows of a page, and whether more follow."""
     count = limit + 1  # one more tells whether more follow
     if max_bytes is not None:
         # adding up is cheap, so it comes first; nearly always everything fits
@@ -217,9 +241,9 @@ def _in_order(rows: Iterable[Any]) -> list[Any]:
 
 
 @lru_cache(maxsize=512)
-def _statement(shape: _Shape | None, part: _Part) -> Select[Any]:
+def _statement(shape: _Shape | _Changes, part: _Part) -> Select[Any]:
     """One question: what a page shows of its entries, or how many bytes they have, each or together."""
-    e = (_changed() if shape is None else _entries(shape)).subquery("entry").c
+    e = (_changed(shape.grants) if isinstance(shape, _Changes) else _entries(shape)).subquery("entry").c
     match part:
         case "total":
             return select(func.sum(e.size))
@@ -260,15 +284,60 @@ _COLUMNS = (
 _COUNT: BindParameter[int] = bindparam("count", type_=Integer)
 
 
-def _changed() -> Select[Any]:
-    """Everything after a position that stands, or that went since the reader was let in."""
+def _changed(grants: int) -> Select[Any]:
+    """Everything after a position that stands, or that went and was shown to the reader before it went."""
     r = release.c
-    gone = and_(r.op.in_(["withdraw", "prune"]), r.position > bindparam("granted_at"))
+    gone = and_(r.op.in_(_GONE), _was_shown(grants))
     return (
         select(*_COLUMNS)
         .where(r.collection_id == bindparam("collection"), r.position > bindparam("after"), or_(r.current, gone))
         .order_by(r.position)
         .limit(_COUNT)
+    )
+
+
+def _was_shown(grants: int) -> ColumnElement[bool]:
+    """Whether what a withdrawal names stood during one of the reader's grants, and was not withdrawn before.
+
+    It may have been put several times: again, since it became the last version again, or after another content of
+    the same version. Each put stood until the next entry of that version. Grants follow one another, so of those
+    that began before that next entry the latest reaches furthest.
+    """
+    if not grants:
+        return false()
+    r, shown, later = release.c, release.alias("shown"), release.alias("later")
+    same_version = and_(
+        later.c.collection_id == r.collection_id,
+        later.c.object_id == r.object_id,
+        later.c.version_key == r.version_key,
+        later.c.position > shown.c.position,
+    )
+    stood_until = (
+        select(func.min(later.c.position)).where(same_version).correlate(release, shown).scalar_subquery()
+    )
+    granted_until = case(
+        *(
+            (
+                stood_until > bindparam(f"first_{number}", type_=BigInteger),
+                bindparam(f"last_{number}", type_=BigInteger),
+            )
+            for number in range(grants)
+        ),
+        else_=literal(0, type_=BigInteger),
+    )
+    withdrawn_before = (
+        exists()
+        .where(same_version, later.c.position < r.position, later.c.op.in_(_GONE))
+        .correlate(release, shown)
+    )
+    return exists().where(
+        shown.c.collection_id == r.collection_id,
+        shown.c.object_id == r.object_id,
+        shown.c.version_seq == r.version_seq,
+        shown.c.op.not_in(_GONE),
+        shown.c.position < r.position,
+        shown.c.position <= granted_until,
+        ~withdrawn_before,
     )
 
 

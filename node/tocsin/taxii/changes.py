@@ -8,7 +8,7 @@
 
 `after` is exclusive: a `position` from here, or any timestamp; `next` of TAXII is taken as well. Rights are those
 of reading. An entry that was replaced later is not told, since what replaced it is; a withdrawal is told only to
-who may have held the object, that is, if it came after the reader's grant.
+who may have held the object, that is, if it stood during a grant of his, one that ended since too.
 """
 
 from starlette.requests import Request
