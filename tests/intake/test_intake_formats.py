@@ -67,6 +67,14 @@ def test_a_folder_is_read_in_order_at_any_depth_without_hidden_files(tmp_path: P
         (b"\xff\xfe{}", "not UTF-8"),
         (b'{"type": "bundle", "id": "bundle--1", "objects": []}', "looks like STIX"),
         (b'{"Event": {"info": "x"}}', "looks like a MISP event"),
+        (b'{"type": "object", "properties": {"action": {}}}', "looks like a JSON Schema"),
+        (b'{"action": {}, "security_incident": ["Confirmed", "Suspected"]}', "security_incident lists the values"),
+        (b'{"action": {}, "targeted": {"Targeted": "a", "Opportunistic": "b"}}', "targeted lists the values"),
+        (b'{"attribute": {"confidentiality": {"data_disclosure": ["No", "Yes"]}}}', "data_disclosure lists"),
+        (
+            b'{"action": {}, "timeline": {"discovery": {"unit": ["Days", "Weeks"]}}}',
+            "timeline.discovery.unit lists",
+        ),
         (b"42", "an object is expected"),
         (b"[]", "the array is empty"),
         (b'[{"action": {}}', "not a JSON array"),
@@ -91,6 +99,23 @@ def test_an_unreadable_file_is_a_bad_record_and_the_next_is_read(tmp_path: Path)
     good.write_text(json.dumps(record()))
     found = list(read_paths(FORMATS["veris"], [tmp_path / "missing.json", good], Reading()))
     assert ids(found) == ["bad", "good"]
+
+
+@pytest.mark.parametrize("name", ["vcdb-enum-1.3.4.json", "verisc-enum-latest.json"])
+def test_the_enumerations_of_veris_are_no_incident_of_every_category(name: str) -> None:
+    file = Path(__file__).resolve().parents[3] / "shared" / "data" / "vcdb" / name
+    if not file.exists():
+        pytest.skip("the VERIS community's files are not beside this checkout")
+    (found,) = read("veris", file)
+    assert isinstance(found, BadRecord)
+    assert "this looks like VERIS's own list of values" in found.reason
+
+
+@pytest.mark.parametrize("odd", [["Confirmed"], [], {}, None, "Confirmed"])
+def test_a_record_with_one_value_oddly_written_is_still_a_record(tmp_path: Path, odd: object) -> None:
+    file = tmp_path / "odd.json"
+    file.write_text(json.dumps(record(security_incident=odd, timeline={"discovery": {"unit": "Days"}})))
+    assert ids(read("veris", file)) == ["odd"]
 
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:
@@ -123,6 +148,21 @@ def test_an_id_may_be_made_of_several_columns(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     file.write_text("year\tnumber\n2025\t7\n")
     assert ids(read("csv", file, Reading(id=("year", "number")))) == ["2025/7"]
+
+
+def test_no_two_rows_share_an_id_because_of_what_joins_its_parts(tmp_path: Path) -> None:
+    rows = [("x/y", "z"), ("x", "y/z"), ("x\\", "y/z"), ("x\\/y", "z"), ("x\\\\", "y")]
+    file = tmp_path / "t.csv"
+    file.write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    found = ids(read("csv", file, Reading(id=("a", "b"))))
+    assert found == ["x\\/y/z", "x/y\\/z", "x\\\\/y\\/z", "x\\\\\\/y/z", "x\\\\\\\\/y"]
+    assert len(set(found)) == len(rows)
+
+
+def test_an_id_of_one_column_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("id\n2025/7\\a\n")
+    assert ids(read("csv", file)) == ["2025/7\\a"]
 
 
 @pytest.mark.parametrize(

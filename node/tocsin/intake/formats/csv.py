@@ -1,9 +1,10 @@
 """CSV: a table with a header, one incident a row (RFC 4180).
 
 UTF-8, with or without a byte order mark. The delimiter is the mapping's, else the one of `,` `;` and tab that the
-header uses most. The id of a record is what its id columns hold, joined by `/`; the number of a row is never an
-id, since it changes when a row is added above. Line numbers are those of the file, also below cells with line
-breaks.
+header uses most. The id of a record is what its id column holds; of several columns, what they hold joined by
+`/`, with a backslash before each `/` and backslash in it, so that no two rows share an id by chance. The number
+of a row is never an id, since it changes when a row is added above. Line numbers are those of the file, also below
+cells with line breaks.
 """
 
 import csv
@@ -125,7 +126,13 @@ def _record(
     if not all(parts):
         return BadRecord(place, f"no id: {id_columns[parts.index('')]!r} is empty")
     head = header if header.endswith(("\n", "\r")) else header + "\n"
-    return SourceRecord("/".join(parts), value, (head + row.text).encode("utf-8"), place)
+    return SourceRecord(_joined(parts), value, (head + row.text).encode("utf-8"), place)
+
+
+def _joined(parts: list[str]) -> str:
+    if len(parts) == 1:
+        return parts[0]
+    return "/".join(part.replace("\\", "\\\\").replace("/", "\\/") for part in parts)
 
 
 CSV = Format("csv", (".csv", ".tsv", ".txt"), _read, _parse)

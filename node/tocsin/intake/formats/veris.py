@@ -100,11 +100,34 @@ def _check(value: Any) -> None:
     if not any(isinstance(value.get(part), dict) for part in _PARTS):
         kind = value.get("type")
         hint = f" (it looks like STIX: type {kind!r})" if isinstance(kind, str) else ""
+        hint = " (it looks like a JSON Schema)" if "$schema" in value or "properties" in value else hint
         hint = " (it looks like a MISP event)" if "Event" in value or "response" in value else hint
         raise BadInput(f"not a VERIS incident: it has none of action, actor, asset, attribute{hint}")
     wrong = [part for part in (*_PARTS, "victim", "timeline", "plus") if not isinstance(value.get(part, {}), dict)]
     if wrong:
         raise BadInput(f"{wrong[0]}: an object is expected")
+    if listed := next((name for name, found in _single(value) if _lists_values(found)), None):
+        raise BadInput(
+            f"not a VERIS incident: {listed} lists the values it may have, where an incident has one; "
+            "this looks like VERIS's own list of values, labels or fields"
+        )
+
+
+def _single(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields that hold one value in every incident, by the schema of VERIS 1.3: no list and no object."""
+    for name in ("security_incident", "confidence", "targeted"):
+        yield name, value.get(name)
+    confidentiality = value.get("attribute", {}).get("confidentiality")
+    if isinstance(confidentiality, dict):
+        yield "attribute.confidentiality.data_disclosure", confidentiality.get("data_disclosure")
+    for name, span in value.get("timeline", {}).items():
+        if isinstance(span, dict):
+            yield f"timeline.{name}.unit", span.get("unit")
+
+
+def _lists_values(found: Any) -> bool:
+    """A list of one value is only an odd way to write it; an object maps each value to its label."""
+    return isinstance(found, list | dict) and len(found) > 1
 
 
 def _own_id(value: Mapping[str, Any]) -> str:
