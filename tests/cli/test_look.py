@@ -177,6 +177,22 @@ def test_explain_says_the_rule_as_a_sentence(mixed):
     assert "did you mean 'shared'?" in mixed.refused("explain", "rt:CA-011", "--collection", "shard", code=2)
 
 
+def test_a_stuck_collection_says_what_is_kept_out_and_until_when(node):
+    stocked = stock(node)
+    policy = stocked.home / "policies/shared.yaml"
+    rules = policy.read_text().partition("tests:")[0]
+    broken = "  - {id: broken, when: \"object.sectors[99] == 'x'\", then: deny, reason: fails on few sectors}\n"
+    policy.write_text(rules + broken)
+    stocked.ok("apply", "--yes")
+    stocked("publish", "--waiting", "--yes")
+    status = stocked("status")
+    assert status.exit_code == 3
+    for said in (status.stdout, stocked.ok("collections")):
+        said = " ".join(said.split())
+        assert "the objects on which a rule fails are kept out, and judged again at the next apply" in said
+        assert "broken: " in said
+
+
 def test_fields_are_those_that_rules_match_on(node):
     said = node.ok("fields")
     for name in ("effect_type", "stage", "countries", "readers_outside"):

@@ -11,6 +11,7 @@ from tocsin.cli.listing import Seen, Surroundings, all_seen, look_around
 from tocsin.cli.session import HomeOption, IdArgument, JsonOption, run, session
 from tocsin.cli.sheet import explanation_as_value, foretell, read_sheet, show_explanations
 from tocsin.cli.wording import (
+    STUCK,
     age,
     confidence,
     fitted,
@@ -364,4 +365,4 @@ async def _collections(given: str | None, *, as_json: bool) -> None:
     )
     for one in found:
         if one["stuck"]:
-            say(f"{one['collection']} is stuck: nothing new enters it. {one['stuck']}")
+            say(f"{one['collection']} is stuck: {STUCK}. {one['stuck']}")

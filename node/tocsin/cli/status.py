@@ -9,6 +9,7 @@ from tocsin.cli.console import plural, say, say_json
 from tocsin.cli.listing import all_seen, look_around
 from tocsin.cli.session import HomeOption, JsonOption, Session, proposed, run, session
 from tocsin.cli.start import changed_files
+from tocsin.cli.wording import STUCK
 from tocsin.errors import BadFile
 from tocsin.peers.status import PeerStatus, peer_statuses
 from tocsin.policy.configuration import Configuration
@@ -86,7 +87,7 @@ class _Status:
         for key, standing, readers, why in self.collections:
             say(f"  {key}: {plural(standing, 'object')}, {plural(readers, 'reader')}{', STUCK' if why else ''}")
             if why:
-                say(f"      nothing new enters it: {why}")
+                say(f"      {STUCK}: {why}")
         for peer in self.peers:
             say(f"  {peer.name}: {peer.words}")
         say()

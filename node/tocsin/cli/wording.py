@@ -19,6 +19,8 @@ EFFECT_WORDS = {
     "exploitation-of-application-server": "app-server",
     "exploitation-of-data-in-transit": "in-transit",
 }
+# of a collection in which a rule fails (DESIGN 2.4)
+STUCK = "the objects on which a rule fails are kept out, and judged again at the next apply"
 _TYPE_LETTERS = {"disruptive": "D", "exploitive": "E", "mixed": "M", "undetermined": "U"}
 _DETERMINATIONS = {"suspected": "susp", "confirmed": "conf", "blocked": "blocked", "failed-attempt": "failed"}
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "m"))
