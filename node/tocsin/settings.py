@@ -7,6 +7,7 @@ so the same code reads a file and an applied configuration).
 import os
 import re
 import secrets
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,6 +198,27 @@ class Home:
         for file in sorted(self.policies.glob("*.yaml")):
             files[f"policies/{file.name}"] = _text(file)
         return files
+
+    def write_settings(self, text: str) -> None:
+        """Put another text in place of `tocsin.yaml` at once: who reads meanwhile finds the old or the new one.
+
+        Its mode stays, and its owner where root writes: the node must still be able to read it.
+        """
+        file = self.settings_file.resolve()
+        before = file.stat()
+        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                if os.geteuid() == 0:
+                    os.fchown(descriptor, before.st_uid, before.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
+                stream.write(text)
+                stream.flush()
+                os.fsync(descriptor)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def database_url(self, settings: NodeSettings) -> str:
         """The address of the database: `sqlite` stands for the file in the home."""

@@ -1,9 +1,14 @@
 """account, peer, sync: tokens shown once, secrets kept private, and a peer that is not there said plainly."""
 
+import asyncio
 import re
 import stat
 
 import pytest
+
+from tocsin.store import parties, peers
+from tocsin.store.peers import LedgerRow
+from tocsin.store.transaction import Store
 
 
 @pytest.fixture
@@ -77,6 +82,30 @@ def test_a_peer_is_written_into_the_file_and_everything_else_stays(alpha):
     assert [line["peer"] for line in alpha.lines("peer", "list", "--json")] == ["cert-beta", "cert-gamma"]
 
 
+def test_the_file_is_replaced_whole_with_its_mode_and_behind_its_link(alpha, monkeypatch):
+    file, kept = alpha.home / "tocsin.yaml", alpha.home / "kept.yaml"
+    file.rename(kept)
+    kept.chmod(0o640)
+    file.symlink_to(kept)
+    before = kept.read_text()
+    reading = kept.open()  # whoever is in the middle of reading
+    alpha.ok("peer", "add", "cert-beta", NOWHERE)
+    assert "cert-beta" in kept.read_text()
+    assert reading.read() == before
+    reading.close()
+    assert file.is_symlink()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o640
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    written = kept.read_text()
+    monkeypatch.setattr("os.fsync", full)
+    assert alpha("peer", "add", "cert-gamma", NOWHERE).exit_code == 1
+    assert kept.read_text() == written
+    assert [path.name for path in alpha.home.iterdir() if "yaml." in path.name] == []
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -124,6 +153,37 @@ def test_a_peer_that_is_not_there_is_said_plainly(with_peer):
     assert "cert-beta: failing:" in status.stdout
     assert "failing" in with_peer.ok("peer", "list")
     assert "reads of ours: nothing" in with_peer.ok("peer", "show", "cert-beta")
+
+
+async def _offer(home, outcome, count):
+    """Note in the ledger what became of further offers of cert-beta."""
+    store = await Store.open(f"sqlite:///{home / 'tocsin.db'}")
+    try:
+        async with store.writing() as tx:
+            party = await parties.party_by_name(tx, "cert-beta")
+            after = sum((await peers.ledger_counts(tx, party.id)).values())
+            rows = [
+                LedgerRow(party.id, "c", f"{n}", f"tool--{n}", "v", f"{n:x}", outcome, f"reason {n}", n)
+                for n in range(after, after + count)
+            ]
+            await peers.add_ledger(tx, rows)
+    finally:
+        await store.close()
+
+
+def test_what_is_in_quarantine_is_shown_however_much_came_after_it(with_peer):
+    with_peer.ok("apply")
+    for outcome, count in (("quarantined", 2), ("stored", 1200), ("refused", 30)):
+        asyncio.run(_offer(with_peer.home, outcome, count))
+    (shown,) = with_peer.lines("peer", "show", "cert-beta", "--json")
+    assert [(row["outcome"], row["reason"]) for row in shown["problems"][:3]] == [
+        ("quarantined", "reason 1"),
+        ("quarantined", "reason 0"),
+        ("refused", "reason 1231"),
+    ]
+    said = with_peer.ok("peer", "show", "cert-beta")
+    assert "reason 0" in said
+    assert "… and 12 more" in said
 
 
 def test_a_peer_is_suspended_and_resumed_only_with_a_yes(with_peer):

@@ -24,6 +24,7 @@ from tocsin.settings import NAME, Settings
 from tocsin.store import audit, parties, peers
 
 _PROBLEMS_SHOWN = 20  # of the ledger
+_LATEST = 1000  # rows of the ledger in which refusals are looked for
 
 
 def add_to(app: typer.Typer) -> None:
@@ -75,7 +76,7 @@ def add(
     changed = unified_diff(before["tocsin.yaml"].splitlines(), after.splitlines(), lineterm="", n=1)
     for line in list(changed)[2:]:
         say(line)
-    folder.settings_file.write_text(after, encoding="utf-8")
+    folder.write_settings(after)
     say()
     say(f"Next: tocsin peer credential {name}, tocsin peer test {name}, tocsin apply")
     say(f"What it may read of ours: its name among the readers of a collection, and tocsin account token {name}")
@@ -231,7 +232,7 @@ def _as_value(status: PeerStatus) -> dict[str, Any]:
 
 
 def show(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """One peer: how each of its collections stands, what it may read of ours, and what was not taken in."""
+    """One peer: how its collections stand, what it reads of ours, what is in quarantine or was refused lately."""
     run(_show(home, name, as_json=as_json))
 
 
@@ -241,9 +242,11 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
         async with here.store.reading() as tx:
             party = await find_party(tx, here, configuration, name)
             status = await peer_status(tx, configuration, name)
-            rows = await peers.ledger_rows(tx, party.id, limit=1000)
+            waiting = await peers.quarantined(tx, party.id)
+            latest = await peers.ledger_rows(tx, party.id, limit=_LATEST)
     reads = [key for key in configuration.settings.collections if configuration.can_read(name, key)]
-    bad = [row for row in rows if row.outcome in ("quarantined", "refused")]
+    # what waits for a person comes first, however long it has waited
+    bad = [*reversed(waiting), *(row for row in latest if row.outcome == "refused")]
     if as_json:
         problems = [
             {
@@ -273,6 +276,8 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
             for row in bad[:_PROBLEMS_SHOWN]
         ]
         show_table(("when", "", "object", "reason"), lines, wrap="reason")
+        if len(bad) > _PROBLEMS_SHOWN:
+            say(f"… and {len(bad) - _PROBLEMS_SHOWN:,} more: tocsin peer show {name} --json")
 
 
 # --- suspend, resume -----------------------------------------------------------------------------------------
