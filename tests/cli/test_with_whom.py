@@ -53,7 +53,10 @@ def test_accounts_are_listed_with_what_they_may_do(alpha):
     acme, mari = alpha.lines("account", "list", "--json")
     assert (acme["name"], acme["kind"], acme["reads"], acme["writes"]) == ("acme", "company", ["shared"], [])
     assert (mari["kind"], mari["reads"]) == ("publisher", [])
-    assert "never" in alpha.ok("account", "list")
+    alpha.ok("account", "token", "acme")
+    (token,) = alpha.lines("account", "list", "--json")[0]["tokens"]
+    assert set(token) == {"id", "created"}  # when it was last used is noted nowhere
+    assert "last used" not in alpha.ok("account", "list")
 
 
 # --- peers ---------------------------------------------------------------------------------------------------

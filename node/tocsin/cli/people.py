@@ -6,7 +6,6 @@ import typer
 
 from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, proposed, run, session
-from tocsin.cli.wording import moment_text, zone
 from tocsin.documents import nearest
 from tocsin.errors import BadFile, NotFound
 from tocsin.policy.configuration import Configuration
@@ -38,12 +37,10 @@ async def _list(given: str | None, *, as_json: bool) -> None:
         async with here.store.reading() as tx:
             known = {party.name: party for party in await parties.parties(tx)}
             tokens = await accounts.tokens(tx)
-    tz = zone(configuration.settings.node.timezone)
     settings = configuration.settings
     rows = []
     for name, party in {**settings.accounts, **settings.peers}.items():
         valid = [one for one in tokens if one.party_id == known[name].id and one.revoked is None]
-        used = max((one.last_used for one in valid if one.last_used is not None), default=None)
         reads = [key for key in settings.collections if configuration.can_read(name, key)]
         writes = [key for key in settings.collections if configuration.can_write(name, key)]
         if as_json:
@@ -59,13 +56,12 @@ async def _list(given: str | None, *, as_json: bool) -> None:
                 }
             )
         suspended = " suspended" if known[name].suspended else ""
-        last = moment_text(used, tz) if used else "never"
         rows.append(
             (name, _kind(party) + suspended, party.country or "?", " ".join(reads) or "—", " ".join(writes) or "—",
-             str(len(valid)), last)
+             str(len(valid)))
         )  # fmt: skip
     if not as_json:
-        show_table(("name", "kind", "country", "reads", "adds to", "tokens", "last used"), rows, wrap="reads")
+        show_table(("name", "kind", "country", "reads", "adds to", "tokens"), rows, wrap="reads")
 
 
 def _kind(party: PartySettings) -> str:
@@ -75,7 +71,7 @@ def _kind(party: PartySettings) -> str:
 
 
 def _token_as_value(one: TokenInfo) -> dict[str, object]:
-    return {"id": one.id, "created": one.created, "last_used": one.last_used}
+    return {"id": one.id, "created": one.created}
 
 
 def token(name: NameArgument, home: HomeOption = None) -> None:

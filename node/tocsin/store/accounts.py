@@ -31,7 +31,6 @@ class TokenInfo:
     party_id: str
     created: int
     revoked: int | None
-    last_used: int | None
 
 
 async def make_token(tx: Transaction, party_id: str, now: int) -> str:
@@ -66,7 +65,7 @@ async def revoke_tokens(tx: Transaction, party_id: str, now: int) -> int:
 async def tokens(tx: Transaction) -> list[TokenInfo]:
     """Every token ever made, oldest first."""
     rows = await tx.connection.execute(select(token).order_by(token.c.created, token.c.id))
-    return [TokenInfo(row.id, row.party_id, row.created, row.revoked, row.last_used) for row in rows]
+    return [TokenInfo(row.id, row.party_id, row.created, row.revoked) for row in rows]
 
 
 async def verify_token(tx: Transaction, text: str) -> Party | None:
@@ -83,12 +82,6 @@ async def verify_token(tx: Transaction, text: str) -> Party | None:
     if row is None or not same or row.revoked is not None:
         return None
     return await party_by_id(tx, row.party_id)
-
-
-async def note_use(tx: Transaction, text: str, now: int) -> None:
-    """Note that a token, already verified, was used: for the operator who asks which ones are still in use."""
-    if match := _TOKEN.fullmatch(text):
-        await tx.connection.execute(update(token).where(token.c.id == match[1]).values(last_used=now))
 
 
 def _digest(text: str) -> bytes:

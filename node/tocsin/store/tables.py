@@ -63,7 +63,6 @@ token = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("revoked", BigInteger),
-    Column("last_used", BigInteger),
 )
 
 # --- what --------------------------------------------------------------------------------------------------

@@ -317,7 +317,6 @@ def upgrade() -> None:
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("revoked", sa.BigInteger(), nullable=True),
-        sa.Column("last_used", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["party_id"], ["party.id"], name=op.f("fk_token_party_id_party")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_token")),
     )
