@@ -211,11 +211,32 @@ async def test_incidents_are_paged_latest_received_first(store):
         gone = await keep(tx, incident(4, V1))
         await objects.set_word(tx, gone.seq, "", "", "withdraw", authentic=True, hops=0, at=NOW)
         await keep(tx, incident(2, V1, name="another content"), "p", "c", authentic=False)
-        found, before = [], None
-        while page := await objects.incidents(tx, before=before, limit=2):
-            found += [(version.id, version.version) for version in page]
-            before = page[-1].seq
-    assert found == [(incident_id(1), V2), (incident_id(3), V1), (incident_id(2), V1)]
+        for limit in (1, 2, 3, 4):
+            assert await _all_incidents(tx, limit) == [(2, V1), (1, V2), (3, V1)]
+
+
+async def test_an_incident_is_listed_once_with_the_version_in_force_whatever_others_assert(store):
+    async with store.writing() as tx:
+        await keep(tx, incident(1, V1), "creator", "c", authentic=True)
+        await keep(tx, incident(2, V1))
+        await keep(tx, incident(3, V1), "creator", "c", authentic=True)
+        for name in ("a", "b"):  # two contents, neither of them its creator's
+            await keep(tx, incident(1, V2, name=name), name, "c", authentic=False)
+        await keep(tx, incident(3, V2), "p", "c", authentic=False)
+        for limit in (1, 2, 3, 4):
+            assert await _all_incidents(tx, limit) == [(3, V1), (1, V1), (2, V1)]
+        assert await objects.incidents(tx, before=1) == ([], None)
+
+
+async def _all_incidents(tx, limit):
+    """The number and version of each, read page by page."""
+    found, before = [], None
+    while True:
+        page, before = await objects.incidents(tx, before=before, limit=limit)
+        assert len(page) <= limit
+        found += [(next(n for n in range(9) if incident_id(n) == one.id), one.version) for one in page]
+        if before is None:
+            return found
 
 
 # --- finding -------------------------------------------------------------------------------------------------

@@ -75,10 +75,12 @@ async def look_around(tx: Transaction, configuration: Configuration) -> Surround
 async def all_seen(tx: Transaction, around: Surroundings) -> AsyncIterator[Seen]:
     """Every incident, the latest received first; our own redacted copies are not incidents of their own."""
     before: int | None = None
-    while page := await objects.incidents(tx, before=before, limit=_PAGE):
-        before = page[-1].seq
+    while True:
+        page, before = await objects.incidents(tx, before=before, limit=_PAGE)
         for seen in await seen_as(tx, around, [version for version in page if not _is_copy(version)]):
             yield seen
+        if before is None:
+            return
 
 
 async def seen_as(tx: Transaction, around: Surroundings, versions: Sequence[HeldVersion]) -> list[Seen]:

@@ -441,25 +441,32 @@ async def _types(tx: Transaction) -> list[str]:
         found.append(step)
 
 
-async def incidents(tx: Transaction, *, before: int | None = None, limit: int = 100) -> list[HeldVersion]:
-    """The newest version in force of incidents, latest received first; `before` is the last seq already seen."""
+async def incidents(
+    tx: Transaction, *, before: int | None = None, limit: int = 100
+) -> tuple[list[HeldVersion], int | None]:
+    """The version in force of each incident (`newest`), those with the latest received greatest version first; and
+    where to go on: the next page's `before`, None when there is no more.
+    """
     t, later = object_version.c, object_version.alias("later")
-    wanted = select(t.seq, t.id).where(
-        t.type == "incident",
-        _offered(t.seq),
-        ~exists().where(later.c.id == t.id, later.c.version_key > t.version_key, _offered(later.c.seq)),
+    # one row for each incident, whichever of its versions is in force: only what is greatest has no other above it
+    above = or_(
+        later.c.version_key > t.version_key, and_(later.c.version_key == t.version_key, later.c.seq > t.seq)
     )
-    found: list[HeldVersion] = []
-    while len(found) < limit:
-        rest = wanted if before is None else wanted.where(t.seq < before)
-        rows = (await tx.connection.execute(rest.order_by(t.seq.desc()).limit(limit - len(found)))).all()
-        if not rows:
-            break
-        before = rows[-1].seq
-        best = await newest(tx, [row.id for row in rows])
-        # two contents under one version: only the better one is in force
-        found += [best[row.id] for row in rows if best[row.id].seq == row.seq]
-    return found
+    wanted = (
+        select(t.seq, t.id)
+        .where(
+            t.type == "incident",
+            _offered(t.seq),
+            ~exists().where(later.c.id == t.id, above, _offered(later.c.seq)),
+        )
+        .order_by(t.seq.desc())
+        .limit(limit + 1)  # one more tells whether there is more
+    )
+    if before is not None:
+        wanted = wanted.where(t.seq < before)
+    rows = (await tx.connection.execute(wanted)).all()
+    best = await newest(tx, [row.id for row in rows[:limit]])
+    return [best[row.id] for row in rows[:limit]], rows[limit - 1].seq if len(rows) > limit else None
 
 
 # --- references ----------------------------------------------------------------------------------------------
