@@ -20,7 +20,6 @@ from tocsin.stix.effects import (
     categories,
     contradictions,
     derive,
-    effect_type_of,
     in_order,
     primary_of,
     type_names,
@@ -240,19 +239,6 @@ def test_the_answers_of_any_categories_give_them_back():
 def test_another_word_implies_nothing(word):
     with pytest.raises(KeyError):
         answers_implied_by(word)
-
-
-@pytest.mark.parametrize(
-    ("effects", "kind"),
-    [
-        ((), "undetermined"),
-        (("data-attack",), "disruptive"),
-        (("exploitation-of-sensors",), "exploitive"),
-        (("exploitation-of-sensors", "physical-attack"), "mixed"),
-    ],
-)
-def test_labels_alone_give_a_type(effects, kind):
-    assert effect_type_of(effects) == kind
 
 
 @pytest.mark.parametrize(

@@ -392,14 +392,14 @@ async def test_who_posted_an_object_first_stays_its_poster_until_he_deletes_it(s
             }
 
         assert await poster() == {}
-        await postings.put_posting(tx, collection_id, "o", "anna", 1)
-        await postings.put_posting(tx, collection_id, "o", "bert", 2)
+        await postings.put_postings(tx, collection_id, ["o"], "anna", 1)
+        await postings.put_postings(tx, collection_id, ["o"], "bert", 2)
         assert await poster() == {"o": ("anna", 1)}
         await postings.delete_posting(tx, collection_id, "o", 3)
         assert await poster() == {}
         with pytest.raises(NotFound):
             await postings.delete_posting(tx, collection_id, "o", 4)
-        await postings.put_posting(tx, collection_id, "o", "bert", 5)
+        await postings.put_postings(tx, collection_id, ["o"], "bert", 5)
         assert await poster() == {"o": ("bert", 5)}
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from tocsin.documents import read_document
-from tocsin.errors import BadFile, Refused
+from tocsin.errors import BadFile
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.settings import Home, NodeSettings, find_home
 from tocsin.sharing.apply import in_force
@@ -85,8 +85,3 @@ def proposed(home: Home) -> Configuration:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command to its end."""
     return asyncio.run(work)
-
-
-def with_no_answer(names: list[str], what: str) -> Refused:
-    """Refusal of a command that was given nothing to work on."""
-    return Refused(f"which {what}? {', '.join(names)}" if names else f"there is no {what}")

@@ -241,11 +241,6 @@ def answers_of(effects: Iterable[str]) -> Answers:
     return answers
 
 
-def effect_type_of(effects: Iterable[str]) -> EffectType:
-    """The type that labels alone give; without a label it is `undetermined`."""
-    return derive(answers_of(effects)).effect_type
-
-
 def in_order(effects: Iterable[str]) -> tuple[str, ...]:
     """Each category once, in the fixed order of DESIGN 5."""
     return tuple(sorted(set(effects), key=EFFECTS.index))

@@ -238,24 +238,6 @@ async def set_words(tx: Transaction, words: Iterable[Word]) -> None:
         await tx.connection.execute(said, batch)
 
 
-async def withdraw_unoffered(
-    tx: Transaction, party_id: str, collection_id: str, ids: Iterable[str], at: int
-) -> None:
-    """Take one source's word back from every version of the objects, as after a withdrawal of all of them."""
-    for batch in in_batches(ids):
-        seqs = select(object_version.c.seq).where(object_version.c.id.in_(batch))
-        await tx.connection.execute(
-            update(source)
-            .where(
-                source.c.version_seq.in_(seqs),
-                source.c.party_id == party_id,
-                source.c.collection_id == collection_id,
-                source.c.word != "withdraw",
-            )
-            .values(word="withdraw", last_heard=at)
-        )
-
-
 async def forget_unheld(tx: Transaction, ids: Iterable[str]) -> int:
     """Destroy the bytes of versions that no source offers and no log shows any more; how many."""
     forgotten = 0
@@ -346,14 +328,6 @@ async def versions(tx: Transaction, id_: str) -> list[HeldVersion]:
     """Everything ever held under an id, oldest version first, forgotten and withdrawn ones too."""
     t = object_version.c
     return await _versions(tx, select(object_version).where(t.id == id_).order_by(t.version_key, t.sha256))
-
-
-async def versions_by_seq(tx: Transaction, seqs: Iterable[int]) -> dict[int, HeldVersion]:
-    found: dict[int, HeldVersion] = {}
-    for batch in in_batches(dict.fromkeys(seqs)):
-        wanted = select(object_version).where(object_version.c.seq.in_(batch))
-        found |= {version.seq: version for version in await _versions(tx, wanted)}
-    return found
 
 
 async def sources(tx: Transaction, seqs: Iterable[int]) -> dict[int, list[Source]]:
@@ -493,13 +467,3 @@ async def referring(tx: Transaction, targets: Iterable[str]) -> set[str]:
         naming = select(reference.c.source_id).where(reference.c.target_id.in_(batch)).distinct()
         found.update((await tx.connection.execute(naming)).scalars())
     return found
-
-
-async def referred(tx: Transaction, sources_: Iterable[str]) -> dict[str, set[str]]:
-    """What each object names."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for batch in in_batches(dict.fromkeys(sources_)):
-        rows = await tx.connection.execute(select(reference).where(reference.c.source_id.in_(batch)))
-        for row in rows:
-            found[row.source_id].add(row.target_id)
-    return dict(found)

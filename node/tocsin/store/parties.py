@@ -5,7 +5,7 @@ is no party: where a party id stands for it, that is `''`.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,14 +83,6 @@ async def party_by_name(tx: Transaction, name: str) -> Party | None:
 async def party_by_id(tx: Transaction, party_id: str) -> Party | None:
     row = (await tx.connection.execute(select(party).where(party.c.id == party_id))).one_or_none()
     return _party(row) if row else None
-
-
-async def parties_by_id(tx: Transaction, party_ids: Iterable[str]) -> dict[str, Party]:
-    found = {}
-    for batch in in_batches(sorted(set(party_ids))):
-        for row in await tx.connection.execute(select(party).where(party.c.id.in_(batch))):
-            found[row.id] = _party(row)
-    return found
 
 
 async def pin_identity(tx: Transaction, party_id: str, identity_id: str) -> None:

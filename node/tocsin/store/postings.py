@@ -28,11 +28,6 @@ class Posting:
     posted: int
 
 
-async def put_posting(tx: Transaction, collection_id: str, object_id: str, party_id: str, now: int) -> None:
-    """Note that a party posted an object here; see `put_postings`."""
-    await put_postings(tx, collection_id, [object_id], party_id, now)
-
-
 async def put_postings(
     tx: Transaction, collection_id: str, object_ids: Iterable[str], party_id: str, now: int
 ) -> None:
