@@ -75,9 +75,8 @@ class Neighbour:
         for key in collections:
             (self.home.policies / f"{key}.yaml").write_text(policies.get(key, ALLOW_ANY))
         configuration = read_configuration(self.home.configuration_files())
-        async with self.store.writing() as tx:
-            plan = await applying.plan(tx, configuration, self.node)
-            await applying.apply(tx, plan, self.node, now=await tx.now(), confirmed=confirmed)
+        foreseen = await applying.plan(self.store, configuration, self.node)
+        await applying.apply(self.store, foreseen, self.node, confirmed=confirmed)
 
     async def admits(self, party: str) -> str:
         """A token by which `party` is known here."""
@@ -123,7 +122,7 @@ class Neighbour:
         """(id, version, sha256) held on the word of a peer, or of anybody."""
         async with self.store.reading() as tx:
             party = await parties.party_by_name(tx, peer) if peer else None
-            found = await objects.held(tx, await objects.all_ids(tx))
+            found = await objects.offered(tx, await objects.all_ids(tx))
         return {
             (version.id, version.version, version.sha256)
             for versions in found.values()

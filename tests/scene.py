@@ -61,18 +61,15 @@ class Scene:
     ) -> list[Outcome]:
         """Bring a configuration into force: collections by key, policies by name."""
         self.later()
-        proposed = read_configuration(files(collections, policies))
-        async with self.store.writing() as tx:
-            plan = await applying.plan(tx, proposed, NODE)
-            outcomes = await applying.apply(tx, plan, NODE, now=self.now, confirmed=confirmed)
-        self.configuration = proposed
-        return outcomes
+        foreseen = await self.plan(collections, policies)
+        done = await applying.apply(self.store, foreseen, NODE, confirmed=confirmed)
+        self.configuration = done.proposed
+        return done
 
     async def plan(
         self, collections: Mapping[str, Mapping[str, Any]], policies: Mapping[str, str]
     ) -> applying.Plan:
-        async with self.store.reading() as tx:
-            return await applying.plan(tx, read_configuration(files(collections, policies)), NODE)
+        return await applying.plan(self.store, read_configuration(files(collections, policies)), NODE)
 
     async def make(self, *made: tuple[ObjectVersion, str], incident: str | None = None) -> list[Outcome]:
         """Store objects of ours as an import would: (version, role) belonging to the incident among them."""

@@ -81,7 +81,7 @@ async def _check_whole(scene: Scene, at_least: int) -> None:
         ids = await objects.all_ids(tx, {"incident"})
         kept = await records.of_incidents(tx, ids)
         company = await records.belonging_to(tx, ids)
-        held = await objects.held(tx, ids)
+        held = await objects.offered(tx, ids)
     assert len(ids) >= at_least
     assert set(kept) == set(ids)
     assert {len(versions) for versions in held.values()} <= {1}

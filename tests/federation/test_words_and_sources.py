@@ -41,7 +41,7 @@ async def test_a_relayed_object_goes_on_with_one_more_hop_and_is_withdrawn_along
     assert (report.state, report.error) == ("in step", "")
     assert await beta.newest(incident["id"]) == incident
     async with beta.store.reading() as tx:
-        (held,) = (await objects.held(tx, [incident["id"]]))[incident["id"]]
+        (held,) = (await objects.offered(tx, [incident["id"]]))[incident["id"]]
     assert [(source.hops, source.authentic) for source in held.sources] == [(1, False)]
     await alpha.make(alpha.incident("one", stage="near-miss"))  # so its log withdraws it
     await gamma.pull("alpha")

@@ -72,9 +72,8 @@ async def test_a_plan_made_before_another_came_into_force_is_not_applied(scene):
     await scene.apply(C, {"c": ALLOW_OURS})
     old = await scene.plan(C, {"c": NONE})
     await scene.apply(C, {"c": ALLOW_OURS + "\n# newer"})
-    async with scene.store.writing() as tx:
-        with pytest.raises(Refused, match="in the meantime"):
-            await applying.apply(tx, old, NODE, now=scene.now)
+    with pytest.raises(Refused, match="in the meantime"):
+        await applying.apply(scene.store, old, NODE, confirmed=old.taken_away)
     assert read_configuration(files(C, {"c": NONE})).sha256 == old.proposed.sha256
 
 

@@ -120,7 +120,9 @@ async def test_what_is_held_before_it_stands_stays_out(scene):
     await scene.apply(BY_HAND, {"c": ALLOW_OURS})
     await scene.make((one, "incident"))
     await scene.hold(one.id)
-    assert whats(await scene.apply({"c": AUTO["c"]}, {"c": ALLOW_OURS})) == {("c", one.id): "held"}
+    await scene.apply({"c": AUTO["c"]}, {"c": ALLOW_OURS})
+    assert (await scene.explain(one.id, "c")).would == "held"
+    assert await scene.incidents_seen("c") == set()
 
 
 async def test_what_is_held_is_withdrawn_all_the_same_when_a_rule_denies_it(scene):

@@ -163,7 +163,7 @@ async def test_an_observable_has_no_creator_and_every_content_stays_with_its_sou
     for peer in ("gamma", "beta", "gamma"):
         await scene.receive(peer, address)
     async with scene.store.reading() as tx:
-        (version,) = (await objects.held(tx, [address["id"]]))[address["id"]]
+        (version,) = (await objects.offered(tx, [address["id"]]))[address["id"]]
     assert len(version.sources) == 2
     assert make_object(address).sha256 == version.sha256
     assert START.year == 2026

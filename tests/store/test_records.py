@@ -8,6 +8,7 @@ import pytest
 from samples import NOW, incident, incident_id, keep
 from tocsin.stix.objects import version_key
 from tocsin.store import objects, publications, records
+from tocsin.store.publications import Publication
 from tocsin.store.records import Belonging, Record
 
 V1, V2 = ("2025-01-01T00:00:00.000Z", "2025-01-02T00:00:00.000Z")
@@ -96,7 +97,8 @@ async def _ours(tx, number: int, *versions: str) -> str:
         ([("", "published", V2, False)], False),
         ([("", "published", V1, False)], True),  # a newer version came since
         ([("", "published", V1, True)], False),
-        ([("", "published", None, False)], False),
+        ([("", "published", None, False)], True),
+        ([("c", "released", V2, False)], True),  # an automatic collection's own rule is no person's word
         ([("c", "published", V2, False)], False),
         ([("", "held", None, False)], False),
         ([("c", "published", V1, False), ("", "held", V1, False)], False),
@@ -107,7 +109,8 @@ async def test_an_incident_waits_until_a_word_covers_its_newest_version(store, w
         id_ = await _ours(tx, 1, V1, V2)
         for collection, state, upto, follow in words:
             key = None if upto is None else version_key(upto)
-            await publications.set_publication(tx, id_, collection, state, key, follow, NOW)
+            word = Publication(id_, collection, state, key, follow, NOW)
+            await publications.set_publications(tx, [word])
         assert await publications.waiting(tx) == ([id_] if waits else [])
         assert set(await publications.publications(tx, [id_])) == {(id_, c) for c, *_ in words}
 
@@ -121,17 +124,32 @@ async def test_what_is_not_ours_or_no_longer_held_does_not_wait(store):
         assert await publications.waiting(tx) == []
 
 
-async def test_a_word_is_replaced_and_taken_back(store):
+async def test_a_word_takes_the_place_of_the_one_before_it(store):
     async with store.writing() as tx:
         id_ = await _ours(tx, 1, V1)
-        await publications.set_publication(tx, id_, "", "held", None, False, NOW)
-        await publications.set_publication(tx, id_, "", "published", version_key(V1), True, NOW + 1)
-        (word,) = (await publications.publications(tx, [id_])).values()
-        assert (word.state, word.version_key, word.follow, word.decided) == (
-            "published",
-            version_key(V1),
-            True,
-            NOW + 1,
-        )
-        await publications.clear_publication(tx, id_, "")
-        assert await publications.waiting(tx) == [id_]
+        held = Publication(id_, "", "held", None, False, NOW)
+        published = Publication(id_, "", "published", version_key(V1), True, NOW + 1)
+        for word in (held, published):
+            await publications.set_publications(tx, [word])
+        assert await publications.publications(tx, [id_]) == {(id_, ""): published}
+
+
+@pytest.mark.parametrize(
+    ("before", "let_in", "expected"),
+    [
+        (None, V1, ("released", V1)),
+        (("released", V1), V2, ("released", V2)),
+        (("released", V2), V1, ("released", V2)),
+        (("published", V1), V2, ("published", V2)),
+        (("held", None), V2, ("held", None)),
+    ],
+)
+async def test_what_an_automatic_collection_let_in_only_adds_to_a_person_s_word(store, before, let_in, expected):
+    async with store.writing() as tx:
+        if before is not None:
+            state, upto = before
+            key = version_key(upto) if upto else None
+            await publications.set_publications(tx, [Publication("a", "c", state, key, False, NOW)])
+        await publications.note_released(tx, "c", [("a", version_key(let_in))], NOW)
+        word = (await publications.publications(tx, ["a"]))["a", "c"]
+        assert (word.state, word.version_key) == (expected[0], version_key(expected[1]) if expected[1] else None)

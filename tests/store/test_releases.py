@@ -357,7 +357,7 @@ async def test_what_is_named_by_something_that_stands(store):
     async with store.writing() as tx:
         collection_id = await make_collection(tx)
         await _release(tx, collection_id, one, two)
-        await objects.note_all_references(
+        await objects.note_references(
             tx,
             {one.id: ["identity--x", "identity--y"], two.id: ["identity--y"], "incident--absent": ["identity--z"]},
         )

@@ -11,10 +11,9 @@ import typer
 
 from tocsin.cli.console import say, warn
 from tocsin.cli.session import HomeOption, Session, database_settings, home_of, proposed, run, session
-from tocsin.cli.start import bring_into_force
 from tocsin.errors import BadFile, Refused
 from tocsin.policy.configuration import Configuration
-from tocsin.sharing.apply import plan
+from tocsin.sharing.apply import apply, plan
 from tocsin.store.transaction import Store
 
 if TYPE_CHECKING:
@@ -89,14 +88,13 @@ async def _follow_files(here: Session) -> None:
     except BadFile as why:
         warn(f"The files cannot be used, and what is in force stays so:\n{why}")
         return
-    async with here.store.reading() as tx:
-        shown = await plan(tx, wanted, here.node)
+    shown = await plan(here.store, wanted, here.node)
     if shown.is_in_force:
         return
     if shown.touches_released:
         warn("The files differ from what is in force, and would change what readers see: see tocsin apply.")
         return
-    await bring_into_force(here, shown)
+    await apply(here.store, shown, here.node)
     say("The files are in force now; no reader sees anything else than before.")
 
 

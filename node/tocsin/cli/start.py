@@ -21,7 +21,6 @@ from tocsin.cli.planning import plan_as_value, show_plan
 from tocsin.cli.session import (
     HomeOption,
     JsonOption,
-    Session,
     YesOption,
     database_settings,
     home_of,
@@ -34,9 +33,8 @@ from tocsin.errors import BadFile, BadInput, NotFound, Problem, Refused, TocsinE
 from tocsin.intake.mapping import load_mapping
 from tocsin.policy.configuration import Configuration, read_configuration, run_policy_tests
 from tocsin.settings import Home, find_home
-from tocsin.sharing.apply import Plan, apply, plan
+from tocsin.sharing.apply import Kind, Plan, apply, plan
 from tocsin.sharing.node import Node
-from tocsin.sharing.release import Outcome, What
 from tocsin.stix.canonical import dump_json
 from tocsin.stix.effects import answers_of, derive
 from tocsin.stix.incident import Effect, Findings, build_incident
@@ -154,9 +152,8 @@ async def _bring_first_into_force(home: Home, configuration: Configuration) -> N
     await Store.create(url)
     store = await Store.open(url)
     try:
-        async with store.writing() as tx:
-            node = Node(home.namespace())
-            await apply(tx, await plan(tx, configuration, node), node, now=await tx.now())
+        node = Node(home.namespace())
+        await apply(store, await plan(store, configuration, node), node)
     finally:
         await store.close()
 
@@ -313,8 +310,7 @@ async def _apply(given: str | None, *, yes: bool, confirm: int | None, as_json: 
         raise BadFile(failed)
     await Store.create(home.database_url(configuration.settings.node))
     async with session(given) as here:
-        async with here.store.reading() as tx:
-            shown = await plan(tx, configuration, here.node)
+        shown = await plan(here.store, configuration, here.node)
         if as_json:
             say_json(plan_as_value(shown))
         else:
@@ -325,26 +321,18 @@ async def _apply(given: str | None, *, yes: bool, confirm: int | None, as_json: 
             ask_number(f"Readers lose, or see redacted, {shown.taken_away} objects.", shown.taken_away, confirm)
         if shown.touches_released:
             ask("Bring this into force?", yes=yes or (confirm is not None and sys.stdin.isatty()))
-        outcomes = await bring_into_force(here, shown)
+        done = await apply(here.store, shown, here.node, confirmed=shown.taken_away or None)
     if not as_json:
-        say(f"In force. {_moved(outcomes)}")
+        say(f"In force. {_moved(done)}")
 
 
-async def bring_into_force(here: Session, shown: Plan) -> list[Outcome]:
-    """Apply a plan as a person saw it. Raises Refused when it would do something else by now."""
-    async with here.store.writing() as tx:
-        again = await plan(tx, shown.proposed, here.node)
-        if again.collections != shown.collections:
-            raise Refused("what it would do has changed meanwhile: look at the plan again; nothing was changed")
-        return await apply(tx, again, here.node, now=await tx.now(), confirmed=shown.taken_away or None)
-
-
-def _moved(outcomes: list[Outcome]) -> str:
-    counts = Counter(outcome.what for outcome in outcomes)
-    words: tuple[tuple[What, str], ...] = (
-        ("whole", "released"),
-        ("redacted", "redacted"),
-        ("withdrawn", "withdrawn"),
+def _moved(done: Plan) -> str:
+    counts = Counter(change.kind for collection in done.collections for change in collection.changes)
+    words: tuple[tuple[Kind, str], ...] = (
+        ("release", "released"),
+        ("restore", "whole again"),
+        ("redact", "redacted"),
+        ("withdraw", "withdrawn"),
     )
-    said = [f"{counts[what]:,} {word}" for what, word in words if counts[what]]
+    said = [f"{counts[kind]:,} {word}" for kind, word in words if counts[kind]]
     return ", ".join(said) + "." if said else "No reader sees anything else than before."

@@ -19,13 +19,13 @@ from tocsin.intake.translate import Translation, assessed_findings, classificati
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home
 from tocsin.sharing.apply import in_force
-from tocsin.sharing.node import OURS, Node, keep
+from tocsin.sharing.node import OURS, Node, keep, take_back
 from tocsin.sharing.release import Outcome, release
 from tocsin.stix.canonical import content_hash
 from tocsin.stix.effects import Answers
 from tocsin.stix.incident import Findings, answers_as_value, build_incident, read_answers, read_effects
-from tocsin.stix.markings import Tlp, tlp_from_word
-from tocsin.stix.objects import make_object, next_version
+from tocsin.stix.markings import Tlp, marked, tlp_from_word
+from tocsin.stix.objects import ObjectVersion, make_object, next_version
 from tocsin.stix.validate import problems
 from tocsin.store import audit, objects, records
 from tocsin.store.records import Assessment, Record
@@ -140,12 +140,12 @@ async def assess(
     """
     held = (await objects.newest(tx, [incident])).get(incident)
     findings = read_effects(held.value) if held else None
-    if held is None or findings is None or held.creator != node.identity:
+    if held is None or findings is None or not await records.belonging_to(tx, [incident]):
         raise NotFound(f"{incident} was not made here: only its creator's node classifies it")
     configuration = await in_force(tx)
     assessment = Assessment(0, incident, answers_as_value(answers), role, because, now)
     await records.add_assessment(tx, incident, assessment.answers, role, because, now)
-    await audit.append(tx, "assessed", incident, {"role": role, "because": because}, now)
+    await audit.append(tx, "assessed", incident, {"role": role}, now)
     value = build_incident(
         _assessed(findings, assessment, configuration),
         id=incident,
@@ -163,10 +163,11 @@ def _unrepeated(items: Iterable[SourceRecord | BadRecord]) -> Iterator[SourceRec
     places: dict[str, str] = {}
     for item in items:
         if isinstance(item, SourceRecord):
-            first = places.setdefault(item.source_id, item.place)
-            if first != item.place:
+            if item.source_id in places:
+                first = places[item.source_id]
                 yield BadRecord(item.place, f"record {item.source_id!r} was already read from {first}")
                 continue
+            places[item.source_id] = item.place
         yield item
 
 
@@ -190,57 +191,66 @@ async def _import_batch(
         previous = await _made_before(tx, ids)
         made: list[tuple[_Read, list[Built], str]] = []
         for read in batch:
-            digest = _digest(read.translation, order)
+            marking = _marking(order, read, configuration, previous)
+            digest = _digest(read.translation, marking)
             record = known.get(read.incident_id)
             if record is not None and record.translation_sha256 == digest:
                 report.outcomes.append(_outcome(read, "unchanged"))
                 continue
-            built = _build(node, order, read, configuration, previous, assessed.get(read.incident_id), now)
+            findings = read.translation.findings
+            if assessment := assessed.get(read.incident_id):
+                findings = _assessed(findings, assessment, configuration)
+            built = objects_of(
+                read.translation,
+                secret=node.secret,
+                owner=order.owner,
+                source=order.source,
+                creator_id=node.identity,
+                marking_id=marking.level.marking if marking.level is not None else None,
+                now=_moment(now),
+                previous=previous,
+                findings=findings,
+                assumed=("tlp",) if marking.assumed else (),
+            )
             if faults := [fault for one in built for fault in problems(one.version)]:
                 report.outcomes.append(_outcome(read, "refused", "; ".join(map(str, faults[:5]))))
                 continue
             made.append((read, built, digest))
             report.outcomes.append(_outcome(read, "new" if record is None else "changed"))
         if made and not dry_run:
-            touched = await _keep(tx, order, made, now)
+            touched, dropped = await _keep(tx, order, made, now)
             await audit.append(tx, "imported", order.source, {"format": order.format, "records": len(made)}, now)
-            report.released += await release(tx, configuration, node, touched, now=now)
+            report.released += await release(tx, configuration, node, [*touched, *dropped], now=now)
+            await objects.forget_unheld(tx, dropped)
 
 
-async def _made_before(tx: Transaction, incidents: Sequence[str]) -> Mapping[str, Any]:
+async def _made_before(tx: Transaction, incidents: Sequence[str]) -> Mapping[str, ObjectVersion]:
     """The newest version, as an ObjectVersion, of everything that was made of these records before."""
     company = await records.belonging_to(tx, incidents)
     ids = {*incidents, *(one.object_id for one in company)}
     return {id_: held.object for id_, held in (await objects.newest(tx, sorted(ids))).items()}
 
 
-def _build(
-    node: Node,
-    order: Import,
-    read: _Read,
-    configuration: Configuration,
-    previous: Mapping[str, Any],
-    assessment: Assessment | None,
-    now: int,
-) -> list[Built]:
+@dataclass(frozen=True, slots=True)
+class _Marking:
+    level: Tlp | None
+    assumed: bool = False
+
+
+def _marking(
+    order: Import, read: _Read, configuration: Configuration, previous: Mapping[str, ObjectVersion]
+) -> _Marking:
+    """What the record says, else who imports it, else what it bore before (silence loosens nothing), else the
+    node's default, recorded as assumed."""
+    said = read.translation.tlp if read.translation.tlp is not None else order.tlp
+    if said is not None:
+        return _Marking(said)
+    if before := previous.get(read.incident_id):
+        findings = read_effects(before.value)
+        classified = findings.classified if findings else None
+        return _Marking(marked(before.value).level, bool(classified and "tlp" in classified.assumed))
     default = configuration.settings.node.default_tlp
-    level = read.translation.tlp if read.translation.tlp is not None else order.tlp
-    assumed: tuple[str, ...] = ()
-    if level is None and default is not None:
-        level, assumed = tlp_from_word(default), ("tlp",)
-    findings = read.translation.findings
-    return objects_of(
-        read.translation,
-        secret=node.secret,
-        owner=order.owner,
-        source=order.source,
-        creator_id=node.identity,
-        marking_id=level.marking if level is not None else None,
-        now=_moment(now),
-        previous=previous,
-        findings=_assessed(findings, assessment, configuration) if assessment else findings,
-        assumed=assumed,
-    )
+    return _Marking(None) if default is None else _Marking(tlp_from_word(default), assumed=True)
 
 
 def _assessed(findings: Findings, assessment: Assessment, configuration: Configuration) -> Findings:
@@ -251,14 +261,19 @@ def _assessed(findings: Findings, assessment: Assessment, configuration: Configu
 
 async def _keep(
     tx: Transaction, order: Import, made: Sequence[tuple[_Read, list[Built], str]], now: int
-) -> list[str]:
-    """Store what was made of the records, and the records; the ids of all objects."""
+) -> tuple[list[str], list[str]]:
+    """Store what was made of the records, and the records; the ids of what was made, and of what no longer is."""
     versions = [one.version for _, built, _ in made for one in built]
+    before = await records.belonging_to(tx, [read.incident_id for read, _, _ in made])
     await keep(tx, versions, now)
     for read, built, _ in made:
         await records.put_belongings(tx, read.incident_id, [(one.version.id, one.role) for one in built])
     await records.put(tx, *(_record(order, read, digest, now) for read, _, digest in made))
-    return list(dict.fromkeys(version.id for version in versions))
+    touched = list(dict.fromkeys(version.id for version in versions))
+    dropped = sorted({one.object_id for one in before} - set(touched))
+    dropped = sorted(set(dropped) - set(await records.belongings_of(tx, dropped)))
+    await take_back(tx, dropped, now)
+    return touched, dropped
 
 
 def _record(order: Import, read: _Read, digest: str, now: int) -> Record:
@@ -277,13 +292,13 @@ def _record(order: Import, read: _Read, digest: str, now: int) -> Record:
     )
 
 
-def _digest(translation: Translation, order: Import) -> str:
+def _digest(translation: Translation, marking: _Marking) -> str:
     """A hash of what an incident is made of. A new version of the mapping alone changes nothing."""
     said = translation.as_value()
     content = {name: said[name] for name in ("incident_core", "description", "victims", "reporter", "observables")}
     effects = {name: value for name, value in said["effects"].items() if name != "classified"}
-    level = translation.tlp if translation.tlp is not None else order.tlp
-    return content_hash(content | {"effects": effects, "tlp": level.word if level is not None else None})
+    level = marking.level.word if marking.level is not None else None
+    return content_hash(content | {"effects": effects, "tlp": level})
 
 
 def _outcome(read: _Read, what: What, reason: str = "") -> RecordOutcome:

@@ -20,10 +20,9 @@ from tocsin.sharing.release import Outcome, release
 from tocsin.stix.canonical import peek
 from tocsin.stix.objects import ObjectVersion, named, read_object, version_key
 from tocsin.stix.validate import problems
-from tocsin.store import audit, objects, postings, releases
+from tocsin.store import audit, copies, objects, postings, releases
 from tocsin.store.objects import HeldVersion, Source, Word
 from tocsin.store.parties import Party
-from tocsin.store.postings import Posting
 from tocsin.store.transaction import Transaction
 
 State = Literal["stored", "duplicate", "quarantined", "refused"]
@@ -72,7 +71,7 @@ async def receive(
 
     Our own policies then decide what of it goes on to our readers. The caller commits.
     """
-    received = await _take(tx, node, offered, party, collection_id, now)
+    received = await _take(tx, node, offered, party, remote(collection_id), now)
     arrived = [item.id for item in received if item.outcome == "stored"]
     if arrived:
         await release(tx, configuration, node, arrived, now=now)
@@ -97,24 +96,52 @@ async def receive_posts(
     collection_id = {row.key: row.id for row in await releases.collections(tx)}[key]
     offered = [Offered(raw) for raw in raws]
     received = await _take(tx, node, offered, party, collection_id, now, posted=True)
-    taken = [item for item in received if item.outcome in ("stored", "duplicate") and item.reason != _COME_BACK]
-    await postings.put_postings(tx, collection_id, {item.id for item in taken}, party.id, now)
-    arrived = list(dict.fromkeys(item.id for item in received if item.outcome in ("stored", "duplicate")))
-    outcomes = await release(tx, configuration, node, arrived, now=now)
+    taken = list(dict.fromkeys(item.id for item in received if item.outcome != "refused" and not item.reason))
+    await postings.put_postings(tx, collection_id, taken, party.id, now)
+    outcomes = await release(tx, configuration, node, taken, now=now)
     here = {outcome.object_id: outcome for outcome in outcomes if outcome.collection == key}
-    return [_told(item, here.get(item.id)) for item in received]
+    told = [_told(item, here.get(item.id)) for item in received]
+    refused = {one.id for one in told if one.outcome == "failure"} & set(taken)
+    await _drop_posts(tx, party, collection_id, refused, now)
+    return told
 
 
 def _told(item: Received, outcome: Outcome | None) -> Posted:
     if item.outcome in ("refused", "quarantined"):
         return Posted("failure", item.id, item.version, item.reason)
     match outcome:
-        case Outcome(what="withheld" | "withdrawn" | "stuck", reasons=reasons):
+        case Outcome(what="stuck"):
+            # what exactly fails is for the operator: it could tell of readers, or of other objects
+            return Posted("failure", item.id, item.version, "The policy of this collection cannot judge this now.")
+        case Outcome(stands_as=None, reasons=reasons):
             return Posted("failure", item.id, item.version, "; ".join(f"{r.rule}: {r.text}" for r in reasons))
         case Outcome(stands_as=str(copy)) if copy != item.id:
             return Posted("success", item.id, item.version, f"redacted: it stands here as {copy}")
         case _:
             return Posted("success", item.id, item.version)
+
+
+async def _drop_posts(tx: Transaction, party: Party, collection_id: str, ids: set[str], now: int) -> None:
+    """What the collection does not take is not kept either: its writer was told that it failed."""
+    for versions in (await objects.offered(tx, sorted(ids))).values():
+        words = [
+            Word(version.seq, party.id, collection_id, "withdraw", authentic=False, hops=0, at=now)
+            for version in versions
+            if _offers(version, party, collection_id)
+        ]
+        await objects.set_words(tx, words)
+    for id_ in sorted(ids):
+        await postings.delete_posting(tx, collection_id, id_, now)
+    await objects.forget_unheld(tx, ids)
+
+
+def remote(collection_id: str) -> str:
+    """How a peer's collection is written down as a source: never to be taken for one of ours, whatever its id."""
+    return f"remote:{collection_id}"
+
+
+def _offers(version: HeldVersion, party: Party, collection_id: str) -> bool:
+    return any(one.party_id == party.id and one.collection_id == collection_id for one in version.sources)
 
 
 async def withdraw_word(
@@ -130,13 +157,13 @@ async def withdraw_word(
     """`party` takes back (id, sha256)s that it offered through its collection: its own word, nobody else's."""
     wanted = set(object_versions)
     ids = sorted({id_ for id_, _ in wanted})
-    for id_, versions in (await objects.held(tx, ids)).items():
-        for version in versions:
-            theirs = any(s.party_id == party.id and s.collection_id == collection_id for s in version.sources)
-            if theirs and (id_, version.sha256) in wanted:
-                await objects.set_word(
-                    tx, version.seq, party.id, collection_id, "withdraw", authentic=False, hops=0, at=now
-                )
+    words = [
+        Word(version.seq, party.id, remote(collection_id), "withdraw", authentic=False, hops=0, at=now)
+        for versions in (await objects.offered(tx, ids)).values()
+        for version in versions
+        if (version.id, version.sha256) in wanted and _offers(version, party, remote(collection_id))
+    ]
+    await objects.set_words(tx, words)
     await release(tx, configuration, node, ids, now=now)
     await objects.forget_unheld(tx, ids)
 
@@ -170,8 +197,8 @@ async def _take(
         node=node,
         party=party,
         collection_id=collection_id,
-        held=await objects.held(tx, ids),
-        postings=await postings.postings(tx, collection_id, ids) if posted else {},
+        held=await objects.offered(tx, ids),
+        standing=await _posted_by(tx, collection_id, ids) if posted else {},
     )
     entering: list[tuple[int, ObjectVersion]] = []
     for index, version in enumerate(versions):
@@ -190,8 +217,10 @@ async def _take(
         answers[index] = _received("duplicate" if known else "stored", version, "", one.version)
         words.append(word)
     await objects.set_words(tx, words)
-    newest = await objects.newest(tx, {version.id for _, version in entering})
-    await objects.note_all_references(tx, {id_: named(held.value) for id_, held in newest.items()})
+    names: dict[str, set[str]] = {}
+    for _, version in entering:
+        names.setdefault(version.id, set()).update(named(version.value))
+    await objects.note_references(tx, names)
     return [answer for answer in answers if answer is not None]
 
 
@@ -206,6 +235,18 @@ def _read(item: Offered) -> tuple[ObjectVersion | None, Received | None]:
     return version, None
 
 
+async def _posted_by(tx: Transaction, collection_id: str, ids: Sequence[str]) -> dict[str, str]:
+    """By whom each of the objects that stand here was posted: nothing else of this collection is told."""
+    posted = await postings.postings(tx, collection_id, ids)
+    links = await copies.copies_of(tx, collection_id, ids)
+    stands = await releases.standing(tx, collection_id, [*ids, *(link.copy_id for link in links.values())])
+    return {
+        id_: posting.party_id
+        for id_, posting in posted.items()
+        if id_ in stands or (id_ in links and links[id_].copy_id in stands)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Door:
     """What is known at the door about who brings something, and what is held of it already."""
@@ -214,7 +255,7 @@ class _Door:
     party: Party
     collection_id: str
     held: Mapping[str, Sequence[HeldVersion]]
-    postings: Mapping[str, Posting]
+    standing: Mapping[str, str]  # who posted what stands in the collection that is posted into
 
     def claims_too_much(self, version: ObjectVersion) -> Received | None:
         """The answer to an object that speaks for somebody its bringer is not; None when it does not."""
@@ -230,8 +271,8 @@ class _Door:
         if any(one.sha256 != version.sha256 and self._brought(one, version) for one in held):
             reason = "the same source gave other content for this very version: a change is a new version"
             return _received("quarantined", version, reason)
-        posting = self.postings.get(version.id)
-        if posting is not None and posting.party_id != self.party.id and not same:
+        poster = self.standing.get(version.id)
+        if poster is not None and poster != self.party.id and not same:
             reason = "another writer posted this object: add a note, an opinion or a sighting"
             return _received("refused", version, reason)
         return None
@@ -241,7 +282,7 @@ class _Door:
         return (
             version.version is not None
             and held.version_key == version_key(version.version)
-            and any(s.party_id == self.party.id and s.collection_id == self.collection_id for s in held.sources)
+            and _offers(held, self.party, self.collection_id)
         )
 
     def word(self, version: ObjectVersion, seq: int, hops: int, now: int) -> Word:
@@ -252,7 +293,7 @@ class _Door:
             self.party.id,
             self.collection_id,
             "revoke" if version.revoked else "put",
-            authentic=pinned is not None and version.creator == pinned and hops == 0,
+            authentic=pinned is not None and hops == 0 and pinned in (version.creator, version.id),
             hops=hops,
             at=now,
         )

@@ -28,7 +28,8 @@ class Candidate:
 
     `best`: what its own judgement allows. `targets`: the objects it refers to, without those that need no rule.
     `ours`: we may make a copy of it; another's object is served as it is or not at all. `as_posted`: a writer
-    posted it into this very collection, so its references are that writer's own disclosure.
+    posted it into this very collection, so its references are that writer's own disclosure. `anchors`: the
+    incidents it was made with; it stands only while one of them stands in some form.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Candidate:
     targets: frozenset[str] = frozenset()
     ours: bool = True
     as_posted: bool = False
+    anchors: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +58,34 @@ def settle(candidates: Iterable[Candidate], standing: Mapping[str, State]) -> Se
     states = {id_: candidate.best for id_, candidate in judged.items()}
     referring: dict[str, list[str]] = defaultdict(list)
     for candidate in judged.values():
-        for target in candidate.targets:
+        for target in candidate.targets | candidate.anchors:
             referring[target].append(candidate.id)
 
     def state_of(id_: str) -> State:
         return states.get(id_, standing.get(id_, State.OUT))
 
+    def allowed(candidate: Candidate) -> State:
+        state = states[candidate.id]
+        if candidate.anchors and all(state_of(anchor) is State.OUT for anchor in candidate.anchors):
+            return State.OUT
+        if state is not State.WHOLE or candidate.as_posted:
+            return state
+        if all(state_of(target) is State.WHOLE for target in candidate.targets if target != candidate.id):
+            return state
+        return State.COPY if candidate.ours else State.OUT
+
     queue = deque(judged)
     while queue:
         candidate = judged[queue.popleft()]
-        if states[candidate.id] is not State.WHOLE or candidate.as_posted:
-            continue
-        if all(state_of(target) is State.WHOLE for target in candidate.targets if target != candidate.id):
-            continue
-        states[candidate.id] = State.COPY if candidate.ours else State.OUT
-        queue.extend(referring[candidate.id])
+        state = allowed(candidate)
+        if state is not states[candidate.id]:
+            states[candidate.id] = state
+            queue.extend(referring[candidate.id])
 
     waits_for = {
         id_: frozenset(t for t in judged[id_].targets if t != id_ and state_of(t) is not State.WHOLE)
         for id_, state in states.items()
-        if state is State.OUT and judged[id_].best is not State.OUT
+        if state is State.OUT and judged[id_].best is State.WHOLE
     }
     return Settled(states, waits_for)
 
@@ -117,7 +127,7 @@ def _digits(id_: str) -> str:
 
 def _rewritten(key: str, member: Any, rewrite: Callable[[str], str | None], omitted: list[str]) -> Any:
     """The member with its references as they stand here; None for a reference, or a list of them, that is gone."""
-    if key.endswith("_ref") and isinstance(member, str):
+    if (key.endswith("_ref") or key == "cluster") and isinstance(member, str):
         found = rewrite(member)
         if found is None:
             omitted.append(key)

@@ -5,20 +5,18 @@ The file is the proposal; what is in force is in the database, and every judging
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from tocsin.errors import Refused
 from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration, read_configuration
-from tocsin.sharing.judging import Verdict, judge
 from tocsin.sharing.node import Node, keep_own_objects
-from tocsin.sharing.release import Outcome, release
-from tocsin.sharing.subjects import Court
-from tocsin.store import audit, grants, objects, parties, releases
+from tocsin.sharing.release import MOVED, Outcome, release
+from tocsin.store import accounts, audit, copies, grants, objects, parties, releases
 from tocsin.store import configuration as applied
-from tocsin.store.transaction import Transaction
+from tocsin.store.transaction import Store, Transaction
 
 Kind = Literal["release", "redact", "withdraw", "restore"]
 
@@ -79,6 +77,11 @@ class Plan:
         return self.proposed.sha256 == self.in_force
 
     @property
+    def essence(self) -> tuple[object, ...]:
+        """What two plans have in common that do the same to the same."""
+        return (self.proposed.sha256, self.in_force, self.collections)
+
+    @property
     def touches_released(self) -> bool:
         return any(collection.touches_released for collection in self.collections)
 
@@ -105,33 +108,86 @@ async def in_force(tx: Transaction) -> Configuration:
     return _PARSED[sha256]
 
 
-async def plan(tx: Transaction, proposed: Configuration, node: Node) -> Plan:
-    """Judge everything under the proposed configuration and count what would move; changes nothing."""
+class _Undone(Exception):
+    """Ends a transaction that only looked at what would happen."""
+
+
+async def plan(store: Store, proposed: Configuration, node: Node) -> Plan:
+    """What the proposed configuration would do, found out by doing it in a transaction that is undone.
+
+    So the plan is what would happen, with renames, new versions of our own identity, and all that references and
+    company bring about.
+    """
+    found: Plan | None = None
+    try:
+        async with store.writing() as tx:
+            found = await _carry_out(tx, proposed, node, await tx.now())
+            raise _Undone
+    except _Undone:
+        pass
+    assert found is not None  # noqa: S101  (set before the block ends; for the type checker)
+    return found
+
+
+async def apply(store: Store, foreseen: Plan, node: Node, *, confirmed: int | None = None) -> Plan:
+    """Bring a configuration into force as it was foreseen, with its consequences in the logs; what it did.
+
+    `confirmed` is the number that a person said when the plan takes much away. Raises Refused, and changes
+    nothing, when that is not the plan's number, or when it would do something else by now.
+    """
+    async with store.writing() as tx:
+        done = await _carry_out(tx, foreseen.proposed, node, await tx.now())
+        if done.essence != foreseen.essence:
+            raise Refused(
+                "what it would do has changed in the meantime: look at the plan again; nothing was changed"
+            )
+        if done.taken_away and confirmed != done.taken_away:
+            raise Refused(
+                f"this withdraws or redacts {done.taken_away} objects that readers hold: "
+                f"say so with --confirm {done.taken_away}"
+            )
+    return done
+
+
+async def _carry_out(tx: Transaction, proposed: Configuration, node: Node, now: int) -> Plan:
     current = await applied.in_force_sha256(tx)
     before = await in_force(tx) if current else None
-    rows = {row.key: row for row in await releases.collections(tx)}
-    renamed = {c.was: key for key, c in proposed.settings.collections.items() if c.was}
-    ids = await objects.all_ids(tx)
+    was = {row.id: row for row in await releases.collections(tx)}
+    await applied.apply(tx, dict(proposed.files), proposed.sha256, now)
+    await audit.append(tx, "applied", proposed.sha256, {"before": current}, now)
+    ids = await _keep_parties_and_collections(tx, proposed, now)
+    await keep_own_objects(tx, node, proposed.settings.node, now)
+    outcomes = await release(tx, proposed, node, await _everything(tx, ids.values()), now=now)
     plans = []
-    for key, settings in proposed.settings.collections.items():
-        row = rows.get(key) or rows.get(settings.was or "")
-        court = Court(proposed, node, key, row.id if row else settings.id or "")
-        verdicts = await judge(tx, court, ids)
+    for key, collection in proposed.settings.collections.items():
+        row = was.get(ids[key])
         old = _readers(before, row.key) if row else ()
         plans.append(
             CollectionPlan(
                 key=key,
-                readers=tuple(reader.name for reader in court.readers),
-                readers_added=tuple(sorted(set(settings.readers) - set(old))),
-                readers_removed=tuple(sorted(set(old) - set(settings.readers))),
+                readers=tuple(dict.fromkeys(collection.readers)),
+                readers_added=tuple(sorted(set(collection.readers) - set(old))),
+                readers_removed=tuple(sorted(set(old) - set(collection.readers))),
                 standing=row.standing if row else 0,
-                changes=tuple(change for verdict in verdicts if (change := _change(verdict))),
+                changes=_changes(key, outcomes),
             )
         )
-    for key, row in rows.items():
-        if key not in proposed.settings.collections and key not in renamed and (old := _readers(before, key)):
-            plans.append(CollectionPlan(key, (), (), old, row.standing, (), closed=True))
+    closed = {row.key: row for row in was.values() if row.id not in ids.values()}
+    plans += [
+        CollectionPlan(key, (), (), old, row.standing, (), closed=True)
+        for key, row in closed.items()
+        if (old := _readers(before, key))
+    ]
     return Plan(proposed, current, tuple(plans))
+
+
+async def _everything(tx: Transaction, collection_ids: Iterable[str]) -> list[str]:
+    """All that is held, and all that stands though nobody offers it any more."""
+    found = dict.fromkeys(await objects.all_ids(tx))
+    for collection_id in collection_ids:
+        found |= dict.fromkeys(await releases.standing_ids(tx, collection_id))
+    originals = await copies.originals_of(tx, list(found))
+    return list(found | {link.original_id: None for link in originals.values()})
 
 
 def _readers(configuration: Configuration | None, key: str) -> tuple[str, ...]:
@@ -146,49 +202,36 @@ _KINDS: Mapping[tuple[State, State], Kind] = {
     (State.COPY, State.OUT): "withdraw",
     (State.WHOLE, State.COPY): "redact",
     (State.COPY, State.WHOLE): "restore",
+    (State.COPY, State.COPY): "redact",  # another copy takes its place
+    (State.WHOLE, State.WHOLE): "release",  # another version
 }
 
 
-def _change(verdict: Verdict) -> Change | None:
-    kind = _KINDS.get((verdict.stands, verdict.state))
-    if kind is None and verdict.copy and verdict.link and verdict.copy.omitted != verdict.link.omitted:
-        kind = "redact"  # it stands as a copy, and another copy would take its place
-    if kind is None:
-        return None
-    return Change(verdict.id, verdict.subject.type, kind, tuple(reason.rule for reason in verdict.reasons))
-
-
-async def apply(
-    tx: Transaction, plan: Plan, node: Node, *, now: int, confirmed: int | None = None
-) -> list[Outcome]:
-    """Bring the planned configuration into force, and its consequences into the logs.
-
-    `confirmed` is the number that a person said when the plan takes much away. Raises Refused when it is not
-    the plan's, or when another configuration came into force since the plan was made.
-    """
-    if await applied.in_force_sha256(tx) != plan.in_force:
-        raise Refused("another configuration came into force in the meantime: look at the plan again")
-    if plan.taken_away and confirmed != plan.taken_away:
-        raise Refused(
-            f"this withdraws or redacts {plan.taken_away} objects that readers hold: "
-            f"say so with --confirm {plan.taken_away}"
+def _changes(key: str, outcomes: Iterable[Outcome]) -> tuple[Change, ...]:
+    """What readers of one collection would notice, in order of id."""
+    return tuple(
+        Change(
+            object_id=one.object_id,
+            type=one.object_id.partition("--")[0],
+            kind=_KINDS[one.before, one.after],
+            rules=tuple(reason.rule for reason in one.reasons),
         )
-    configuration = plan.proposed
-    settings = configuration.settings
-    await applied.apply(tx, dict(configuration.files), configuration.sha256, now)
-    await audit.append(tx, "applied", configuration.sha256, {"before": plan.in_force}, now)
-    await _keep_parties_and_collections(tx, configuration, now)
-    await keep_own_objects(tx, node, settings.node, now)
-    return await release(tx, configuration, node, await objects.all_ids(tx), now=now)
+        for one in sorted(outcomes, key=lambda one: one.object_id)
+        if one.collection == key and one.what in MOVED
+    )
 
 
-async def _keep_parties_and_collections(tx: Transaction, configuration: Configuration, now: int) -> None:
+async def _keep_parties_and_collections(tx: Transaction, configuration: Configuration, now: int) -> dict[str, str]:
+    """Parties, collections and grants as the configuration has them; the id of each collection by its key."""
     settings = configuration.settings
     kinds: dict[str, Literal["account", "peer"]] = dict.fromkeys(settings.accounts, "account")
     kinds |= dict.fromkeys(settings.peers, "peer")
     listed = {**settings.accounts, **settings.peers}
     renamed = {name: party.was for name, party in listed.items() if party.was}
     people = await parties.ensure_parties(tx, kinds, renamed, now)
+    for party in await parties.parties(tx):
+        if party.name not in kinds:
+            await accounts.revoke_tokens(tx, party.id, now)  # a name that comes back later gets a new token
     collections = await releases.ensure_collections(
         tx,
         {key: collection.id for key, collection in settings.collections.items()},
@@ -201,7 +244,8 @@ async def _keep_parties_and_collections(tx: Transaction, configuration: Configur
         wanted |= {(people[name], collections[key], "writer") for name in collection.writers}
     await grants.set_grants(tx, wanted, now)
     for collection_id in collections.values():
-        await releases.set_stuck(tx, collection_id, None)  # judged anew below
+        await releases.set_stuck(tx, collection_id, None)  # everything is judged anew
+    return collections
 
 
 def summary(plan: CollectionPlan) -> Mapping[tuple[Kind, str], int]:

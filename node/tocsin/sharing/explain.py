@@ -64,6 +64,8 @@ def _explanation(court: Court, verdict: Verdict) -> Explanation:
 
 
 def _would(verdict: Verdict) -> str:
-    if not verdict.keeps:
-        return _STANDS[verdict.state] or "withheld"
-    return "stuck" if verdict.subject.newest is not None else verdict.subject.pending
+    if verdict.stuck:
+        return "stuck"
+    if verdict.state is State.OUT and verdict.lineage is None and verdict.subject.pending:
+        return verdict.subject.pending
+    return _STANDS[verdict.state] or "withheld"

@@ -25,6 +25,11 @@ class Node:
     def identity(self) -> str:
         return keyed_id(self.secret, "identity", "node")
 
+    @property
+    def creators(self) -> frozenset[str]:
+        """The identities that speak for what this node makes and for the definitions it brings along."""
+        return frozenset({self.identity, str(EXTENSION_CREATOR["id"])})
+
 
 async def keep_own_objects(tx: Transaction, node: Node, settings: NodeSettings, now: int) -> str:
     """Store the node's identity and the definitions that our incidents name. Returns the identity's id.
@@ -48,8 +53,25 @@ async def keep(tx: Transaction, versions: Sequence[ObjectVersion], now: int) -> 
             for version, one in zip(versions, stored, strict=True)
         ],
     )
-    await objects.note_all_references(tx, {version.id: named(version.value) for version in versions})
+    names: dict[str, set[str]] = {}
+    for version in versions:
+        names.setdefault(version.id, set()).update(named(version.value))
+    await objects.note_references(tx, names)
     return stored
+
+
+async def take_back(tx: Transaction, ids: Sequence[str], now: int) -> None:
+    """We no longer say what these objects of ours said: a record that was changed does not yield them any more."""
+    offered = await objects.offered(tx, ids)
+    await objects.set_words(
+        tx,
+        [
+            Word(version.seq, OURS, OURS, "withdraw", authentic=True, hops=0, at=now)
+            for versions in offered.values()
+            for version in versions
+            if any(source.party_id == OURS and source.collection_id == OURS for source in version.sources)
+        ],
+    )
 
 
 def _definitions() -> Iterator[dict[str, Any]]:

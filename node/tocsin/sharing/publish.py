@@ -1,10 +1,11 @@
 """Publish: a person's word on incidents of ours: they may enter the collections whose policy allows it, or wait.
 
-A word covers an incident with all that was made of it (victims, observables, what ties them to it), up to what
-is newest now; what comes later waits for another word, unless it is published with `follow` (DESIGN 2.2).
+A word on an incident covers everything that was made of it so far (victims, observables, what ties them to it),
+each object up to its newest version; what comes later waits for another word, unless it is published with
+`follow` (DESIGN 2.2).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tocsin.errors import NotFound, Refused
 from tocsin.policy.configuration import Configuration
@@ -27,18 +28,19 @@ async def publish(
 ) -> list[Outcome]:
     """Let incidents enter every collection that allows it, later ones too, or only collection `key`.
 
-    Raises NotFound for an unknown collection, Refused for an incident that was not made here.
+    What a person holds in one collection only stays held there, unless that collection is named. Raises NotFound
+    for an unknown collection, Refused for an incident that was not made here.
     """
-    company, newest = await _made_here(tx, incident_ids)
+    company = await _made_here(tx, incident_ids)
     known = await _collections(tx, key)
-    words = await publications.publications(tx, incident_ids)
-    for id_ in incident_ids:
-        covered = max(newest[one] for one in company[id_] if one in newest)
-        places = [known[key]] if key is not None else [OURS, *_spoken_of(words, id_)]
-        for place in places:
-            await publications.set_publication(tx, id_, place, "published", covered, follow, now)
-        await audit.append(tx, "published", id_, {"collection": key, "follow": follow}, now)
-    return await release(tx, configuration, node, _all(company), now=now, keys=None if key is None else {key})
+    words = await publications.publications(tx, list(company))
+    said = []
+    for id_, version_key in company.items():
+        places = [known[key]] if key is not None else _places(words, id_)
+        said += [Publication(id_, place, "published", version_key, follow, now) for place in places]
+    await publications.set_publications(tx, said)
+    await _note(tx, "published", incident_ids, {"collection": key, "follow": follow}, now)
+    return await release(tx, configuration, node, list(company), now=now, keys=None if key is None else {key})
 
 
 async def hold(
@@ -52,50 +54,61 @@ async def hold(
 ) -> list[Outcome]:
     """Keep incidents out of every collection, later ones too, or out of `key`, until a person publishes them.
 
-    What stands already stays, as it is now, and is judged as before; what is newer waits. Raises as `publish`.
+    What was let in already stays, as it is now, and is judged as before; what is newer waits. Raises as `publish`.
     """
-    company, newest = await _made_here(tx, incident_ids)
+    company = await _made_here(tx, incident_ids)
     known = await _collections(tx, key)
-    words = await publications.publications(tx, incident_ids)
-    for collection_key, place in known.items():
-        standing = await _standing(tx, place, incident_ids)
-        settings = configuration.settings.collections.get(collection_key)
-        automatic = settings is not None and settings.release == "automatic"
-        for id_ in incident_ids:
-            covered = None
-            if id_ in standing:
-                everything = max(newest[one] for one in company[id_] if one in newest)
-                word = words.get((id_, place)) or words.get((id_, OURS))
-                covered = _covered(word, everything, automatic=automatic)
-            await publications.set_publication(tx, id_, place, "held", covered, False, now)
-    for id_ in incident_ids:
-        if key is None:
-            await publications.set_publication(tx, id_, OURS, "held", None, False, now)
-        await audit.append(tx, "held", id_, {"collection": key}, now)
-    return await release(tx, configuration, node, _all(company), now=now, keys=set(known))
+    words = await publications.publications(tx, list(company))
+    said = []
+    for place in known.values():
+        standing = await _standing(tx, place, list(company))
+        for id_, version_key in company.items():
+            covered = _covered(words, id_, place, version_key) if id_ in standing else None
+            said.append(Publication(id_, place, "held", covered, False, now))
+    if key is None:
+        said += [Publication(id_, OURS, "held", None, False, now) for id_ in company]
+    await publications.set_publications(tx, said)
+    await _note(tx, "held", incident_ids, {"collection": key}, now)
+    return await release(tx, configuration, node, list(company), now=now, keys=set(known))
 
 
-def _covered(word: Publication | None, newest: str, *, automatic: bool) -> str | None:
-    """Up to which version key the word so far, or the collection's own rule, let in."""
-    if word is not None and word.state == "held":
-        return word.version_key
-    if automatic or word is None or word.follow or word.version_key is None:
+def _covered(words: dict[tuple[str, str], Publication], id_: str, place: str, newest: str) -> str | None:
+    """Up to which version key the words so far let it in."""
+    here, everywhere = words.get((id_, place)), words.get((id_, OURS))
+    if here is not None and here.state == "held":
+        return here.version_key
+    if any(word is not None and word.follow for word in (here, everywhere)):
         return newest
-    return word.version_key
+    keys = [word.version_key for word in (here, everywhere) if word is not None and word.version_key]
+    return max(keys, default=newest)  # let in by following its incident: then up to what is newest
 
 
-async def _made_here(tx: Transaction, incident_ids: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """What belongs to each incident, and the newest version key of each object.
+def _places(words: dict[tuple[str, str], Publication], id_: str) -> list[str]:
+    """Where a word for all collections counts: wherever nobody holds the object in one collection only."""
+    everywhere = words.get((id_, OURS))
+    all_held = everywhere is not None and everywhere.state == "held"
+    own = [place for about, place in words if about == id_ and place != OURS]
+    return [OURS, *(place for place in own if all_held or words[id_, place].state == "published")]
+
+
+async def _made_here(tx: Transaction, incident_ids: Sequence[str]) -> dict[str, str]:
+    """Everything that belongs to the incidents, with the newest version key of each.
 
     What others made is their release, and no person's word here is asked for it.
     """
-    company: dict[str, list[str]] = {}
-    for one in await records.belonging_to(tx, incident_ids):
-        company.setdefault(one.incident_id, []).append(one.object_id)
-    if missing := sorted(set(incident_ids) - set(company)):
+    belongings = await records.belonging_to(tx, incident_ids)
+    if missing := sorted(set(incident_ids) - {one.incident_id for one in belongings}):
         raise Refused(f"{missing[0]} was not made here: only our own incidents wait for a person's word")
-    newest = await objects.newest(tx, _all(company))
-    return company, {id_: version.version_key for id_, version in newest.items()}
+    offered = await objects.offered(tx, sorted({one.object_id for one in belongings}))
+    ours = {
+        id_: [
+            v.version_key
+            for v in versions
+            if any(s.party_id == OURS and s.collection_id == OURS for s in v.sources)
+        ]
+        for id_, versions in offered.items()
+    }
+    return {id_: max(keys) for id_, keys in ours.items() if keys}
 
 
 async def _collections(tx: Transaction, key: str | None) -> dict[str, str]:
@@ -107,17 +120,12 @@ async def _collections(tx: Transaction, key: str | None) -> dict[str, str]:
     return {key: known[key]}
 
 
-async def _standing(tx: Transaction, collection_id: str, incident_ids: Sequence[str]) -> set[str]:
-    """Those of the incidents that stand in the collection, whole or as a copy."""
-    links = await copies.copies_of(tx, collection_id, incident_ids)
-    found = await releases.standing(tx, collection_id, [*incident_ids, *(link.copy_id for link in links.values())])
-    return {id_ for id_ in incident_ids if id_ in found or (id_ in links and links[id_].copy_id in found)}
+async def _standing(tx: Transaction, collection_id: str, ids: Sequence[str]) -> set[str]:
+    """Those of the objects that stand in the collection, whole or as a copy."""
+    links = await copies.copies_of(tx, collection_id, ids)
+    found = await releases.standing(tx, collection_id, [*ids, *(link.copy_id for link in links.values())])
+    return {id_ for id_ in ids if id_ in found or (id_ in links and links[id_].copy_id in found)}
 
 
-def _spoken_of(words: Iterable[tuple[str, str]], incident_id: str) -> list[str]:
-    """The collections for which there is a word of its own, which the one for all takes the place of."""
-    return [place for about, place in words if about == incident_id and place != OURS]
-
-
-def _all(company: dict[str, list[str]]) -> list[str]:
-    return list(dict.fromkeys(id_ for ids in company.values() for id_ in ids))
+async def _note(tx: Transaction, event: str, ids: Sequence[str], details: dict[str, object], now: int) -> None:
+    await audit.append_all(tx, [audit.Event(event, id_, details) for id_ in ids], now)

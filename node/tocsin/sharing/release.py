@@ -6,7 +6,7 @@ judging goes on until nothing changes any more.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -18,26 +18,32 @@ from tocsin.sharing.judging import RedactedCopy, Verdict, judge
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.subjects import Court
 from tocsin.stix.objects import make_object, named, next_version
-from tocsin.store import audit, copies, objects, releases
+from tocsin.store import audit, copies, objects, publications, records, releases
 from tocsin.store.copies import CopyLink
-from tocsin.store.releases import Entry
+from tocsin.store.objects import Word
+from tocsin.store.releases import Entry, Standing
 from tocsin.store.transaction import Transaction
 
 What = Literal["whole", "redacted", "revoked", "withdrawn", "unchanged", "withheld", "waiting", "held", "stuck"]
 
-_MOVED: frozenset[What] = frozenset({"whole", "redacted", "revoked", "withdrawn"})
+MOVED: frozenset[What] = frozenset({"whole", "redacted", "revoked", "withdrawn"})
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one object in one collection: the word, the rule and the reason, what a copy leaves out."""
+    """What became of one object in one collection: the word, the rule and the reason, what a copy leaves out.
+
+    `before` and `after`: how it stood, and how it stands. `stands_as`: the id under which readers find it.
+    """
 
     collection: str
     object_id: str
     what: What
     reasons: tuple[Reason, ...]
-    stands_as: str | None = None  # the id under which readers find it
+    stands_as: str | None = None
     omitted: tuple[str, ...] = ()
+    before: State = State.OUT
+    after: State = State.OUT
 
 
 async def release(
@@ -78,28 +84,56 @@ async def _release_in(tx: Transaction, court: Court, asked: list[str], now: int)
         for verdict in verdicts:
             written, outcome = await _carry_out(tx, court, verdict, now)
             entries += written
-            if outcome.what == "stuck":
+            if verdict.stuck:
                 stuck += verdict.reasons
-            if outcome.what in _MOVED or (verdict.id in asked and verdict.id not in found):
+            if outcome.what in MOVED or (verdict.id in asked and verdict.id not in found):
                 found[verdict.id] = outcome
         await releases.append(tx, court.collection_id, entries, court.configuration.sha256, now)
+        await _note_what_was_let_in(tx, court, verdicts, now)
+        await _forget_withdrawn_copies(tx, court, entries, now)
         wave = await _concerned(tx, verdicts)
     if stuck:
         await releases.set_stuck(tx, court.collection_id, f"{stuck[0].rule}: {stuck[0].text}")
-    await audit.append_all(tx, [_event(outcome) for outcome in found.values() if outcome.what in _MOVED], now)
+    await audit.append_all(tx, [_event(outcome) for outcome in found.values() if outcome.what in MOVED], now)
     return list(found.values())
 
 
+async def _note_what_was_let_in(tx: Transaction, court: Court, verdicts: list[Verdict], now: int) -> None:
+    """An automatic collection's own word, so that what stands goes on being judged should it change to by-hand."""
+    if court.settings.release != "automatic":
+        return
+    let_in = [
+        (verdict.id, verdict.lineage.newest.version_key)
+        for verdict in verdicts
+        if verdict.state is not State.OUT and verdict.lineage is not None and verdict.lineage.ours
+    ]
+    await publications.note_released(tx, court.collection_id, let_in, now)
+
+
+async def _forget_withdrawn_copies(tx: Transaction, court: Court, entries: list[Entry], now: int) -> None:
+    """A copy is kept for the log alone: what of it is withdrawn, we no longer hold."""
+    left = [entry for entry in entries if entry.op == "withdraw" and entry.form == "copy"]
+    words = [
+        Word(entry.version_seq, OURS, court.collection_id, "withdraw", authentic=False, hops=0, at=now)
+        for entry in left
+        if entry.version_seq is not None
+    ]
+    await objects.set_words(tx, words)
+    await objects.forget_unheld(tx, {entry.object_id for entry in left})
+
+
 async def _concerned(tx: Transaction, verdicts: list[Verdict]) -> list[str]:
-    """Whom it concerns that these entered or left: who names them, and of what left, whom it named."""
+    """Whom it concerns that these entered or left: who names them, what was made with them, and of what left, whom
+    it named."""
     moved: set[str] = set()
     left: set[str] = set()
     for verdict in verdicts:
         if verdict.state is not verdict.stands:
             moved |= {verdict.id} if verdict.link is None else {verdict.id, verdict.link.copy_id}
-            if verdict.stands is not State.OUT and verdict.newest is not None:
-                left |= named(verdict.newest.value)
-    return sorted((await objects.referring(tx, moved) | left) - moved)
+            if verdict.stands is not State.OUT and verdict.lineage is not None:
+                left |= named(verdict.lineage.newest.value)
+    company = {one.object_id for one in await records.belonging_to(tx, moved)}
+    return sorted((await objects.referring(tx, moved) | company | left) - moved)
 
 
 def _event(outcome: Outcome) -> audit.Event:
@@ -111,24 +145,33 @@ async def _carry_out(tx: Transaction, court: Court, verdict: Verdict, now: int) 
     """The log entries that bring what stands to what should stand, and the word for it."""
     entries: list[Entry] = []
     what: What
-    match verdict.state, verdict.keeps:
-        case _, True:
-            what = "stuck" if verdict.subject.newest is not None else _pending(verdict)
-        case State.OUT, _:
-            entries = _withdrawal(verdict)
-            what = "withdrawn" if entries else "withheld"
-        case State.WHOLE, _:
-            entries = [*_withdrawal(verdict, of=State.COPY), *_whole(verdict), *_no_longer_held(verdict)]
-            what = "unchanged" if not entries else "revoked" if entries[-1].op == "revoke" else "whole"
-        case _:
-            entries = [*_withdrawal(verdict, of=State.WHOLE), *await _copy(tx, court, verdict, now)]
-            what = "redacted" if entries else "unchanged"
+    if verdict.stuck:
+        what = "stuck"
+    elif verdict.state is State.OUT:
+        entries = _withdrawal(verdict)
+        what = "withdrawn" if entries else _why_out(verdict)
+    elif verdict.state is State.WHOLE:
+        entries = [*_withdrawal(verdict, of=State.COPY), *await _whole(tx, court, verdict, now)]
+        what = "unchanged" if not entries else "revoked" if entries[-1].op == "revoke" else "whole"
+    else:
+        entries = [*_withdrawal(verdict, of=State.WHOLE), *await _copy(tx, court, verdict, now)]
+        what = "redacted" if entries else "unchanged"
     stands_as = verdict.copy.id if verdict.copy else verdict.id if verdict.state is State.WHOLE else None
-    omitted = verdict.copy.omitted if verdict.copy else ()
-    return entries, Outcome(court.key, verdict.id, what, verdict.reasons, stands_as, omitted)
+    return entries, Outcome(
+        collection=court.key,
+        object_id=verdict.id,
+        what=what,
+        reasons=verdict.reasons,
+        stands_as=stands_as,
+        omitted=verdict.copy.omitted if verdict.copy else (),
+        before=verdict.stands,
+        after=verdict.state,
+    )
 
 
-def _pending(verdict: Verdict) -> What:
+def _why_out(verdict: Verdict) -> What:
+    if verdict.lineage is not None or not verdict.subject.pending:
+        return "withheld"
     return "held" if verdict.subject.pending == "held" else "waiting"
 
 
@@ -137,49 +180,59 @@ def _withdrawal(verdict: Verdict, of: State | None = None) -> list[Entry]:
     standing = verdict.standing
     if standing is None or verdict.stands is State.OUT or (of is not None and verdict.stands is not of):
         return []
-    return [_leaving(verdict, key) for key in sorted(standing.versions)]
+    return [_leaving(verdict, standing, key) for key in sorted(standing.versions)]
 
 
-def _no_longer_held(verdict: Verdict) -> list[Entry]:
-    """Versions that stand whole though no source offers them any more."""
-    if verdict.standing is None or verdict.stands is not State.WHOLE:
-        return []
-    return [
-        _leaving(verdict, key) for key in sorted(verdict.standing.versions) if key not in verdict.subject.held_keys
-    ]
-
-
-def _leaving(verdict: Verdict, version_key: str) -> Entry:
-    assert verdict.standing is not None  # noqa: S101  (callers look first; for the type checker)
-    stands = verdict.standing.versions[version_key]
+def _leaving(verdict: Verdict, standing: Standing, version_key: str) -> Entry:
     return Entry(
         op="withdraw",
-        object_id=verdict.standing.object_id,
+        object_id=standing.object_id,
         type=verdict.subject.type,
-        version_seq=stands.seq,
+        version_seq=standing.versions[version_key].seq,
         version_key=version_key,
         form="copy" if verdict.stands is State.COPY else "whole",
-        hops=verdict.subject.hops,
+        hops=verdict.hops,
         rules=_rules(verdict),
     )
 
 
-def _whole(verdict: Verdict) -> list[Entry]:
-    standing = verdict.standing.versions if verdict.standing and verdict.stands is State.WHOLE else {}
-    return [
-        Entry(
-            op="revoke" if version.revoked else "put",
-            object_id=version.id,
-            type=version.type,
-            version_seq=version.seq,
-            version_key=version.version_key,
-            form="whole",
-            hops=verdict.subject.hops,
-            rules=_rules(verdict),
-        )
-        for version in verdict.subject.versions
-        if version.version_key not in standing or standing[version.version_key].seq != version.seq
+async def _whole(tx: Transaction, court: Court, verdict: Verdict, now: int) -> list[Entry]:
+    """The versions that enter, and those that stand though the source that is heard does not vouch for them."""
+    standing = verdict.standing if verdict.stands is State.WHOLE else None
+    stands = {version.seq: key for key, version in standing.versions.items()} if standing else {}
+    if verdict.revocation is not None:
+        return await _bare_revocation(tx, court, verdict, now)
+    heard = verdict.lineage.versions if verdict.lineage is not None else ()
+    vouched = {version.seq for version in (*verdict.entering, *heard)}
+    leaving = [
+        _leaving(verdict, standing, key)
+        for seq, key in sorted(stands.items(), key=lambda one: one[1])
+        if standing is not None and seq not in vouched and not _older_of_ours(verdict, key)
     ]
+    return leaving + [
+        _entry(verdict, version.id, version.seq, version.version_key, revoked=version.revoked)
+        for version in verdict.entering
+        if version.seq not in stands
+    ]
+
+
+def _older_of_ours(verdict: Verdict, version_key: str) -> bool:
+    """Of our own, what stood before the newest version stays beside it: the same hand wrote both."""
+    if verdict.lineage is None or not verdict.lineage.ours:
+        return False
+    newest = verdict.lineage.newest
+    return newest.versioned and version_key < newest.version_key
+
+
+async def _bare_revocation(tx: Transaction, court: Court, verdict: Verdict, now: int) -> list[Entry]:
+    """A revocation whose content policy does not allow: id, type and dates, kept for this log alone."""
+    version = make_object(verdict.revocation or {})
+    (stored,) = await objects.add_versions(tx, [version], received=now)
+    word = Word(stored.seq, OURS, court.collection_id, "revoke", authentic=False, hops=0, at=now)
+    await objects.set_words(tx, [word])
+    if verdict.standing is not None and any(one.seq == stored.seq for one in verdict.standing.versions.values()):
+        return []
+    return [*_withdrawal(verdict), _entry(verdict, version.id, stored.seq, stored.version_key, revoked=True)]
 
 
 async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> list[Entry]:
@@ -192,26 +245,30 @@ async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> li
     if link is not None and link.body_sha256 == digest and verdict.stands is State.COPY:
         return []
     version = make_object(await _dated(tx, copy, now))
-    stored = await objects.add_version(tx, version, received=now)
-    await objects.set_word(tx, stored.seq, OURS, court.collection_id, "put", authentic=True, hops=0, at=now)
-    await objects.note_references(tx, copy.id, named(version.value))
+    (stored,) = await objects.add_versions(tx, [version], received=now)
+    word = Word(stored.seq, OURS, court.collection_id, "put", authentic=True, hops=0, at=now)
+    await objects.set_words(tx, [word])
+    await objects.note_references(tx, {copy.id: named(version.value)})
     # what an older copy shows was decided under other rules, or of another version: one copy stands at a time
     older = _withdrawal(verdict, of=State.COPY)
-    made = CopyLink(court.collection_id, verdict.id, copy.id, copy.generation, digest, copy.omitted)
-    await copies.put_copy(tx, made)
-    return [
-        *older,
-        Entry(
-            op="revoke" if version.revoked else "put",
-            object_id=copy.id,
-            type=version.type,
-            version_seq=stored.seq,
-            version_key=stored.version_key,
-            form="copy",
-            hops=0,  # a copy is ours, whatever it is a copy of
-            rules=_rules(verdict),
-        ),
-    ]
+    await copies.put_copy(
+        tx, CopyLink(court.collection_id, verdict.id, copy.id, copy.generation, digest, copy.omitted)
+    )
+    entry = _entry(verdict, copy.id, stored.seq, stored.version_key, revoked=version.revoked)
+    return [*older, replace(entry, form="copy", hops=0)]  # a copy is ours, whatever it is a copy of
+
+
+def _entry(verdict: Verdict, object_id: str, seq: int, version_key: str, *, revoked: bool) -> Entry:
+    return Entry(
+        op="revoke" if revoked else "put",
+        object_id=object_id,
+        type=verdict.subject.type,
+        version_seq=seq,
+        version_key=version_key,
+        form="whole",
+        hops=verdict.hops,
+        rules=_rules(verdict),
+    )
 
 
 async def _dated(tx: Transaction, copy: RedactedCopy, now: int) -> dict[str, object]:
@@ -219,11 +276,10 @@ async def _dated(tx: Transaction, copy: RedactedCopy, now: int) -> dict[str, obj
     value = dict(copy.value)
     if "modified" not in value and "created" not in value:
         return value
-    held = (await objects.newest(tx, [copy.id])).get(copy.id)
-    previous = held.value if held else None
+    before = await objects.dates(tx, copy.id)
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now)
-    modified = next_version(moment, previous["modified"] if previous else None)
-    return value | {"created": previous["created"] if previous else modified, "modified": modified}
+    modified = next_version(moment, before[-1] if before else None)
+    return value | {"created": before[0] if before else modified, "modified": modified}
 
 
 def _rules(verdict: Verdict) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import Node
 from tocsin.sharing.release import release
 from tocsin.store import audit, objects, postings, releases
-from tocsin.store.objects import HeldVersion
+from tocsin.store.objects import HeldVersion, Word
 from tocsin.store.parties import Party
 from tocsin.store.transaction import Transaction
 
@@ -37,18 +37,23 @@ async def delete_posted(
         raise NotFound(f"no {object_id} in {key}")
     theirs = [
         version
-        for version in (await objects.held(tx, [object_id])).get(object_id, [])
+        for version in (await objects.offered(tx, [object_id])).get(object_id, [])
         if any(s.party_id == party.id and s.collection_id == collection_id for s in version.sources)
     ]
     leaving = chosen(theirs) if chosen else theirs
     if not leaving:
         raise NotFound(f"no such version of {object_id} in {key}")
-    for version in leaving:
-        await objects.set_word(
-            tx, version.seq, party.id, collection_id, "withdraw", authentic=False, hops=0, at=now
-        )
+    words = [
+        Word(version.seq, party.id, collection_id, "withdraw", authentic=False, hops=0, at=now)
+        for version in leaving
+    ]
+    await objects.set_words(tx, words)
     if len(leaving) == len(theirs):
         await postings.delete_posting(tx, collection_id, object_id, now)
     await audit.append(tx, "deleted", object_id, {"collection": key, "by": party.name}, now)
     await release(tx, configuration, node, [object_id], now=now)
+    still = (await releases.standing(tx, collection_id, [object_id])).get(object_id)
+    if still is not None and any(version.version_key in still.versions for version in leaving):
+        # TAXII 2.1 §5.7: after a 200 it is gone; that is not this writer's to promise
+        raise NotAllowed("Somebody else offers this object here too, so it cannot be deleted.")
     await objects.forget_unheld(tx, [object_id])

@@ -145,7 +145,7 @@ def references(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...]
     """Every (path, id) by which an object names another, at any depth, extensions included.
 
     What counts is the name of the property (STIX 2.1 §3.1): `*_ref` holds an id, `*_refs` a list of them.
-    Marking references inside `granular_markings` count as well.
+    Marking references inside `granular_markings` count as well, and `cluster` of the effects extension.
     """
     yield from _references(value, ())
 
@@ -165,7 +165,7 @@ def _references_under(
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     match member:
         case str():
-            if key.endswith("_ref") and ID.match(member):
+            if (key.endswith("_ref") or key == "cluster") and ID.match(member):
                 yield here, member
         case list() if key.endswith("_refs"):
             for index, item in enumerate(member):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Integer, Row, Select, and_, cast, delete, exists, func, or_, select, update
+from sqlalchemy import Integer, Row, Select, and_, cast, exists, func, or_, select, update
 
 from tocsin.errors import NotFound
 from tocsin.stix.canonical import read_json
@@ -267,15 +267,12 @@ _AUTHENTIC = (
     .scalar_subquery()
 )
 
-# Of several contents under one version: the authentic one, of two authentic ones the lower hash (DESIGN 2.7).
-_BETTER = (_AUTHENTIC.desc(), object_version.c.sha256)
-
 
 async def newest(tx: Transaction, ids: Iterable[str]) -> dict[str, HeldVersion]:
     """The newest version in force of each object that is held.
 
     Where its creator's own node speaks, nobody else's versions count (DESIGN 2.7): the greatest of the authentic
-    versions, else the greatest of all; then `_BETTER`.
+    versions, else the greatest of all; of two contents of one version the lower hash.
     """
     t = object_version.c
     found: dict[str, HeldVersion] = {}
@@ -295,39 +292,29 @@ async def newest(tx: Transaction, ids: Iterable[str]) -> dict[str, HeldVersion]:
     return found
 
 
-async def held(tx: Transaction, ids: Iterable[str]) -> dict[str, list[HeldVersion]]:
-    """The versions of each object that are in force, oldest first: one content for each version, by `_BETTER`."""
+async def offered(tx: Transaction, ids: Iterable[str]) -> dict[str, list[HeldVersion]]:
+    """Every version of each object that some source offers, with all contents, oldest first."""
     t = object_version.c
     found: dict[str, list[HeldVersion]] = {}
     for batch in in_batches(dict.fromkeys(ids)):
-        ranked = (
-            select(
-                t.seq,
-                func.row_number().over(partition_by=(t.id, t.version_key), order_by=_BETTER).label("rank"),
-            )
-            .where(t.id.in_(batch), _offered(t.seq))
-            .subquery()
-        )
-        wanted = (
-            select(object_version)
-            .join(ranked, ranked.c.seq == t.seq)
-            .where(ranked.c.rank == 1)
-            .order_by(t.id, t.version_key)
-        )
-        for version in await _versions(tx, wanted):
+        wanted = select(object_version).where(t.id.in_(batch), _offered(t.seq))
+        for version in await _versions(tx, wanted.order_by(t.id, t.version_key, t.sha256)):
             found.setdefault(version.id, []).append(version)
-    return {id_: _authentic_alone(versions) for id_, versions in found.items()}
-
-
-def _authentic_alone(versions: list[HeldVersion]) -> list[HeldVersion]:
-    """Where the creator's own node speaks, what others assert under the same id does not count."""
-    return [version for version in versions if version.authentic] or versions
+    return found
 
 
 async def versions(tx: Transaction, id_: str) -> list[HeldVersion]:
     """Everything ever held under an id, oldest version first, forgotten and withdrawn ones too."""
     t = object_version.c
     return await _versions(tx, select(object_version).where(t.id == id_).order_by(t.version_key, t.sha256))
+
+
+async def dates(tx: Transaction, id_: str) -> list[str]:
+    """The versions ever stored under an id, oldest first, whether or not anybody still offers them."""
+    t = object_version.c
+    return list(
+        (await tx.connection.execute(select(t.version).where(t.id == id_).order_by(t.version_key))).scalars()
+    )
 
 
 async def sources(tx: Transaction, seqs: Iterable[int]) -> dict[int, list[Source]]:
@@ -446,15 +433,8 @@ async def incidents(
 # --- references ----------------------------------------------------------------------------------------------
 
 
-async def note_references(tx: Transaction, id_: str, targets: Iterable[str]) -> None:
-    """Note what the newest version in force of one object names; see `note_all_references`."""
-    await note_all_references(tx, {id_: targets})
-
-
-async def note_all_references(tx: Transaction, named: Mapping[str, Iterable[str]]) -> None:
-    """Note what each object names, in place of what it named before."""
-    for batch in in_batches(named):
-        await tx.connection.execute(delete(reference).where(reference.c.source_id.in_(batch)))
+async def note_references(tx: Transaction, named: Mapping[str, Iterable[str]]) -> None:
+    """Note what each object names, in any of its versions: an older one may stand where a newer one waits."""
     rows = [{"source_id": id_, "target_id": target} for id_ in sorted(named) for target in sorted(set(named[id_]))]
     for rows_ in in_batches(rows):
         await tx.connection.execute(tx.insert(reference).on_conflict_do_nothing(), rows_)

@@ -1,23 +1,28 @@
-"""Publications: a person's word on an incident of ours: published, or held. No word at all = waiting."""
+"""Publications: what was let in of our own objects: by a person's word, or by a collection's own rule.
+
+No word at all = waiting. A word covers one object, up to one version: what comes later, or comes along with
+something else, is not covered by it.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, delete, exists, func, or_, select
+from sqlalchemy import Row, case, exists, func, or_, select
 
 from tocsin.store.tables import belonging, object_version, publication, source
 from tocsin.store.transaction import Transaction, in_batches
 
-PublicationState = Literal["published", "held"]
+PublicationState = Literal["published", "held", "released"]
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A person's word. `collection_id` is '' for all collections; `version_key` is the newest version that it
-    covers, None for any; with `follow`, newer ones are published as they come."""
+    """A word on one object. `collection_id` is '' for all collections; `version_key` is the newest version that it
+    covers, None for none; with `follow`, newer ones are published as they come. `released`: an automatic
+    collection let it in, and no person said anything."""
 
-    incident_id: str
+    object_id: str
     collection_id: str
     state: PublicationState
     version_key: str | None
@@ -25,41 +30,50 @@ class Publication:
     decided: int
 
 
-async def set_publication(
-    tx: Transaction,
-    incident_id: str,
-    collection_id: str,
-    state: PublicationState,
-    version_key: str | None,
-    follow: bool,
-    now: int,
-) -> None:
-    """Note a person's word; it takes the place of the one before it for the same incident and collection."""
-    values = {"state": state, "version_key": version_key, "follow": follow, "decided": now}
-    await tx.connection.execute(
-        tx.insert(publication)
-        .values(incident_id=incident_id, collection_id=collection_id, **values)
-        .on_conflict_do_update(index_elements=["incident_id", "collection_id"], set_=values)
+async def set_publications(tx: Transaction, words: Iterable[Publication]) -> None:
+    """Note a person's words; each takes the place of the one before it for the same object and collection."""
+    insert = tx.insert(publication)
+    said = insert.on_conflict_do_update(
+        index_elements=["object_id", "collection_id"],
+        set_={name: insert.excluded[name] for name in ("state", "version_key", "follow", "decided")},
     )
+    for batch in in_batches([_row(word) for word in words]):
+        await tx.connection.execute(said, batch)
 
 
-async def clear_publication(tx: Transaction, incident_id: str, collection_id: str) -> None:
-    """Take the word back: the incident waits again."""
-    mine = (publication.c.incident_id == incident_id) & (publication.c.collection_id == collection_id)
-    await tx.connection.execute(delete(publication).where(mine))
+async def note_released(
+    tx: Transaction, collection_id: str, versions: Iterable[tuple[str, str]], now: int
+) -> None:
+    """Note what an automatic collection let in: (object id, version key)s. A person's word stays a person's."""
+    insert = tx.insert(publication)
+    newer = case(
+        (publication.c.version_key > insert.excluded.version_key, publication.c.version_key),
+        else_=insert.excluded.version_key,
+    )
+    said = insert.on_conflict_do_update(
+        index_elements=["object_id", "collection_id"],
+        set_={"version_key": newer},
+        where=publication.c.state != "held",
+    )
+    rows = [
+        _row(Publication(object_id, collection_id, "released", version_key, False, now))
+        for object_id, version_key in sorted(set(versions))
+    ]
+    for batch in in_batches(rows):
+        await tx.connection.execute(said, batch)
 
 
-async def publications(tx: Transaction, incident_ids: Iterable[str]) -> dict[tuple[str, str], Publication]:
-    """Every word on the incidents, by (incident id, collection id)."""
+async def publications(tx: Transaction, object_ids: Iterable[str]) -> dict[tuple[str, str], Publication]:
+    """Every word on the objects, by (object id, collection id)."""
     found = {}
-    for batch in in_batches(dict.fromkeys(incident_ids)):
-        for row in await tx.connection.execute(select(publication).where(publication.c.incident_id.in_(batch))):
-            found[row.incident_id, row.collection_id] = _publication(row)
+    for batch in in_batches(dict.fromkeys(object_ids)):
+        for row in await tx.connection.execute(select(publication).where(publication.c.object_id.in_(batch))):
+            found[row.object_id, row.collection_id] = _publication(row)
     return found
 
 
 async def waiting(tx: Transaction) -> list[str]:
-    """The incidents of ours whose newest version no word covers, in any collection, in order of id."""
+    """The incidents of ours whose newest version no person's word covers, in any collection, in order of id."""
     p, version = publication.c, object_version.c
     newest = (
         select(func.max(version.version_key))
@@ -71,8 +85,9 @@ async def waiting(tx: Transaction) -> list[str]:
         .scalar_subquery()
     )
     covered = exists().where(
-        p.incident_id == belonging.c.incident_id,
-        or_(p.state == "held", p.follow, p.version_key.is_(None), p.version_key >= newest),
+        p.object_id == belonging.c.incident_id,
+        p.state != "released",
+        or_(p.state == "held", p.follow, p.version_key >= newest),
     )
     wanted = select(belonging.c.incident_id).where(
         belonging.c.object_id == belonging.c.incident_id, newest.is_not(None), ~covered
@@ -80,5 +95,16 @@ async def waiting(tx: Transaction) -> list[str]:
     return list((await tx.connection.execute(wanted.order_by(belonging.c.incident_id))).scalars())
 
 
+def _row(word: Publication) -> dict[str, Any]:
+    return {
+        "object_id": word.object_id,
+        "collection_id": word.collection_id,
+        "state": word.state,
+        "version_key": word.version_key,
+        "follow": word.follow,
+        "decided": word.decided,
+    }
+
+
 def _publication(row: Row[Any]) -> Publication:
-    return Publication(row.incident_id, row.collection_id, row.state, row.version_key, row.follow, row.decided)
+    return Publication(row.object_id, row.collection_id, row.state, row.version_key, row.follow, row.decided)

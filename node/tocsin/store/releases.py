@@ -26,7 +26,7 @@ from sqlalchemy import (
 from tocsin.errors import NotFound, Refused
 from tocsin.store.log import Current, Entry, Form, Head, Op, write
 from tocsin.store.names import moves
-from tocsin.store.tables import collection, object_version, reference, release
+from tocsin.store.tables import collection, object_version, reference, release, source
 from tocsin.store.transaction import Transaction, in_batches
 
 __all__ = ["Entry", "Form", "Head", "Op"]  # what callers of `append` and `lock` need beside what is below
@@ -356,16 +356,23 @@ async def named_by_standing(
 
 async def creators_standing(
     tx: Transaction, collection_id: str, ids: Iterable[str], *, without: Collection[str] = ()
-) -> set[str]:
-    """Those of `ids` that created something standing in the collection, objects `without` not counted."""
-    found: set[str] = set()
-    r, v = release.c, object_version.c
+) -> dict[str, set[str]]:
+    """Those of `ids` that created something standing in the collection, each with the ids of the parties on whose
+    word that is held; objects `without` not counted."""
+    found: dict[str, set[str]] = {}
+    r, v, s = release.c, object_version.c, source.c
     for batch in in_batches(dict.fromkeys(ids)):
         stands = exists().where(r.collection_id == collection_id, r.version_seq == v.seq, r.current)
-        wanted = select(v.creator).where(v.creator.in_(batch), stands).distinct()
+        wanted = (
+            select(v.creator, s.party_id)
+            .join(source, s.version_seq == v.seq)
+            .where(v.creator.in_(batch), s.word != "withdraw", stands)
+            .distinct()
+        )
         if without:
             wanted = wanted.where(v.id.not_in(_listed(tx, without)))
-        found.update((await tx.connection.execute(wanted)).scalars())
+        for creator, party_id in await tx.connection.execute(wanted):
+            found.setdefault(creator, set()).add(party_id)
     return found
 
 

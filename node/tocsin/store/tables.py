@@ -115,7 +115,7 @@ source = Table(
     Index("ix_source_party_id_collection_id", "party_id", "collection_id"),
 )
 
-# Which object names which, of the newest version in force: what must be judged again when one enters or leaves.
+# Which object names which, in any version: what must be judged again when one enters or leaves.
 reference = Table(
     "reference",
     metadata,
@@ -169,19 +169,19 @@ belonging = Table(
 
 # --- what may leave ------------------------------------------------------------------------------------------
 
-# A person's word on an incident of ours: published up to a version (and further ones, with `follow`), or held.
-# `collection_id` is '' for all collections. No row = waiting.
+# A person's word on an object of ours: published up to a version (and further ones, with `follow`), or held; or
+# what an automatic collection let in. `collection_id` is '' for all collections. No row = waiting.
 publication = Table(
     "publication",
     metadata,
-    Column("incident_id", Bytewise, nullable=False),
+    Column("object_id", Bytewise, nullable=False),
     Column("collection_id", Bytewise, nullable=False),
-    Column("state", String, nullable=False),  # published | held
-    Column("version_key", Bytewise),  # the newest version that this word covers; null = any
+    Column("state", String, nullable=False),  # published | held | released
+    Column("version_key", Bytewise),  # the newest version that this word covers; null = none yet
     Column("follow", Boolean, nullable=False),
     Column("decided", BigInteger, nullable=False),
-    PrimaryKeyConstraint("incident_id", "collection_id"),
-    CheckConstraint("state IN ('published', 'held')", name="state"),
+    PrimaryKeyConstraint("object_id", "collection_id"),
+    CheckConstraint("state IN ('published', 'held', 'released')", name="state"),
 )
 
 collection = Table(

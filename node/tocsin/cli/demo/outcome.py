@@ -108,7 +108,7 @@ async def _of_beta(beta: DemoNode) -> tuple[Held, Held]:
         party = await parties.party_by_name(tx, "cert-alpha")
         held: Held = set()
         own: Held = set()
-        for versions in (await objects.held(tx, await objects.all_ids(tx))).values():
+        for versions in (await objects.offered(tx, await objects.all_ids(tx))).values():
             for version in versions:
                 from_alpha = any(party is not None and source.party_id == party.id for source in version.sources)
                 (held if from_alpha else own).add((version.id, version.version_key, version.sha256))

@@ -109,14 +109,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "publication",
-        sa.Column("incident_id", Bytewise, nullable=False),
+        sa.Column("object_id", Bytewise, nullable=False),
         sa.Column("collection_id", Bytewise, nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("version_key", Bytewise, nullable=True),
         sa.Column("follow", sa.Boolean(), nullable=False),
         sa.Column("decided", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("state IN ('published', 'held')", name=op.f("ck_publication_state")),
-        sa.PrimaryKeyConstraint("incident_id", "collection_id", name=op.f("pk_publication")),
+        sa.CheckConstraint("state IN ('published', 'held', 'released')", name=op.f("ck_publication_state")),
+        sa.PrimaryKeyConstraint("object_id", "collection_id", name=op.f("pk_publication")),
     )
     op.create_table(
         "record",
