@@ -94,7 +94,7 @@ async def test_whatever_a_server_does_ends_in_time_with_words_for_a_person(answe
         began = time.monotonic()
         with pytest.raises(PeerFailed, match=words):
             await asking(zoo)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 30  # far from what a hang would take, whatever else the machine does
 
 
 async def test_a_bomb_is_left_at_the_ratio_before_it_fills_memory():

