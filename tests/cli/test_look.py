@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cli_node import SAMPLES, new_node, stock
+from tocsin.cli.wording import clipped
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +211,16 @@ def test_what_others_wrote_reaches_no_terminal_as_a_command(node, tmp_path):
     assert "\x1b" not in said
     assert "\u202e" not in said
     assert "[bold]x[/bold]" in said
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [
+        (30, "health/hospital EE,LV"),
+        (14, "health/… EE,LV"),
+        (10, "hea… EE,LV"),
+        (6, "healt…"),
+    ],
+)
+def test_where_it_happened_is_cut_in_the_sector_and_not_in_the_country(length, shown):
+    assert clipped("health/hospital EE,LV", length) == shown

@@ -1,5 +1,6 @@
 """Wording: values as a duty officer reads them: short words, ages, times in the node's zone. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -102,8 +103,16 @@ def confidence(findings: Findings) -> str:
     return f"{sure}{(basis or findings.effects[0].basis)[0]}"
 
 
+_WITH_COUNTRIES = re.compile(r"(.*\S) ([A-Z]{2}(?:,[A-Z]{2})*)")
+
+
 def clipped(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: max(length - 1, 1)] + "…"
+    """The text cut to `length`; of `health/hospital EE,LV` the sector is cut, and the countries stay."""
+    if len(text) <= length:
+        return text
+    if (place := _WITH_COUNTRIES.fullmatch(text)) and len(place[2]) + 4 <= length:
+        return f"{clipped(place[1], length - len(place[2]) - 1)} {place[2]}"
+    return text[: max(length - 1, 1)] + "…"
 
 
 def fitted(rows: Sequence[Sequence[str]], narrowest: Sequence[int], width: int) -> list[list[str]]:
