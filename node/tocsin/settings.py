@@ -21,6 +21,9 @@ from tocsin.errors import BadFile, BadInput, NotFound, Problem
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 _UUID4 = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 _DURATION = re.compile(r"^(\d{1,6})(s|m|h|d)$")
+NAMESPACE_BYTES = 32  # of the secret that ids are made with
+_NAMESPACE = re.compile(rf"^[0-9a-fA-F]{{{2 * NAMESPACE_BYTES}}}$")
+OTHERS = 0o077  # bits of a mode: of whom but the owner may do anything with a file
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 TlpWord = Literal["clear", "green", "amber", "amber+strict", "red"]
@@ -225,19 +228,36 @@ class Home:
         return f"sqlite:///{self.database_file}" if settings.database == "sqlite" else settings.database
 
     def namespace(self) -> bytes:
-        """The secret of this node's ids, made at `init`, in every backup."""
-        return bytes.fromhex(self.read_secret("namespace"))
+        """The secret of this node's ids, made at `init`, in every backup. Raises BadFile for anything else there."""
+        secret = self.read_secret("namespace")
+        if not _NAMESPACE.match(secret):
+            raise _bad_secret(
+                self.keys / "namespace",
+                f"is not the secret that init made ({2 * NAMESPACE_BYTES} hex digits): "
+                "restore it from a backup; ids are made with it",
+            )
+        return bytes.fromhex(secret)
 
     def read_secret(self, name: str) -> str:
-        """A key file. Raises BadFile when others may read it, NotFound when it is missing."""
+        """A key file. Raises BadFile when others may read it or we cannot, NotFound when it is missing."""
         file = self.keys / name
         try:
             mode = file.stat().st_mode & 0o777
+            if mode & OTHERS:
+                raise _bad_secret(file, f"mode {mode:o}: others can read this secret (chmod 600 {file})")
+            secret = file.read_text(encoding="utf-8").strip()
         except FileNotFoundError as why:
-            raise NotFound(f"no key file {file}") from why
-        if mode & 0o077:
-            raise BadFile([Problem(str(file), f"mode {mode:o}: others can read this secret (chmod 600)")])
-        return file.read_text(encoding="utf-8").strip()
+            raise NotFound(f"no key file {file}{_how_to_get_back(name)}") from why
+        except OSError as why:
+            said = (why.strerror or "unknown").lower()
+            raise _bad_secret(
+                file, f"cannot be read ({said}): give it to whom the node runs as, mode 600"
+            ) from why
+        except UnicodeDecodeError as why:
+            raise _bad_secret(file, f"is not text{_how_to_get_back(name) or ': write it anew'}") from why
+        if not secret:
+            raise _bad_secret(file, f"is empty{_how_to_get_back(name) or ': write it anew'}")
+        return secret
 
     def write_secret(self, name: str, secret: str) -> Path:
         """Write a key file, mode 600 from its first byte."""
@@ -251,11 +271,24 @@ class Home:
         return file
 
 
+def _bad_secret(file: Path, text: str) -> BadFile:
+    return BadFile([Problem(str(file), text)])
+
+
+def _how_to_get_back(name: str) -> str:
+    """What to do about a key file that is no good: the secret of our ids exists nowhere else."""
+    if name == "namespace":
+        return ": restore it from a backup; ids are made with it"
+    peer = name.removeprefix("peers/")
+    return f": run tocsin peer credential {peer}" if peer != name and "." not in peer else ""
+
+
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as why:
-        raise BadFile([Problem(str(file), f"cannot be read: {why}")]) from why
+        said = why.strerror if isinstance(why, OSError) else f"is not UTF-8 at byte {why.start}"
+        raise BadFile([Problem(str(file), f"cannot be read: {said}")]) from why
 
 
 def find_home(given: str | None, environment: Mapping[str, str]) -> Home:

@@ -104,6 +104,57 @@ def test_check_finds_secrets_that_others_can_read(node):
     assert "others can read this secret" in node("check").stdout
 
 
+def test_check_finds_credentials_of_peers_that_others_can_read(node):
+    peers = node.home / "keys/peers"
+    peers.mkdir(mode=0o700)
+    for name, mode in (("cert-beta", 0o604), ("cert-gamma.key", 0o640), ("cert-gamma.crt", 0o644)):
+        (peers / name).write_text("x\n")
+        (peers / name).chmod(mode)
+    done = node("check", "--json")
+    report = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert [problem["place"].rpartition("/")[2] for problem in report["problems"]] == [
+        "cert-beta",
+        "cert-gamma.key",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty: restore it from a backup"),
+        (b"zz" * 32, "is not the secret that init made (64 hex digits): restore it from a backup"),
+        (b"ab" * 31, "is not the secret that init made"),
+        (b"ab" * 33, "is not the secret that init made"),
+        (b"ab " * 32, "is not the secret that init made"),
+        (b"\xff\xfe" * 16, "is not text: restore it from a backup"),
+    ],
+)
+def test_a_secret_that_is_none_is_told_plainly_by_every_command(node, content, said):
+    file = node.home / "keys/namespace"
+    file.write_bytes(content)
+    for command in ("incidents", "status", "apply", "serve"):
+        assert f"tocsin: {file}: {said}" in node.refused(command)
+    done = node("check")
+    assert done.exit_code == 1
+    assert f"{file}: {said}" in done.stdout
+
+
+def test_a_secret_that_cannot_be_read_is_told_plainly(node):
+    file = node.home / "keys/namespace"
+    file.unlink()
+    file.mkdir(mode=0o700)  # as unreadable as mode 000, whoever runs the tests
+    assert f"{file}: cannot be read (is a directory)" in node.refused("incidents")
+    assert "cannot be read" in node("check").stdout
+
+
+def test_a_secret_that_is_gone_is_told_with_what_to_do(node):
+    (node.home / "keys/namespace").unlink()
+    assert "restore it from a backup" in node.refused("incidents")
+    done = node("check")
+    assert (done.exit_code, "restore it from a backup" in done.stdout) == (1, True)
+
+
 def test_check_reads_the_mappings_of_the_home(node):
     (node.home / "mappings").mkdir()
     (node.home / "mappings/csv.yaml").write_text("mapping: csv\nversio: '1'\n")

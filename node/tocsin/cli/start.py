@@ -32,7 +32,7 @@ from tocsin.documents import nearest
 from tocsin.errors import BadFile, BadInput, NotFound, Problem, Refused, TocsinError
 from tocsin.intake.mapping import load_mapping
 from tocsin.policy.configuration import Configuration, read_configuration, run_policy_tests
-from tocsin.settings import Home, find_home
+from tocsin.settings import NAMESPACE_BYTES, Home, find_home
 from tocsin.sharing.apply import Kind, Plan, apply, plan
 from tocsin.sharing.node import Node
 from tocsin.stix.canonical import dump_json
@@ -43,7 +43,6 @@ from tocsin.store import configuration as applied
 from tocsin.store.transaction import Store
 
 _TEMPLATES = files("tocsin.cli") / "templates"
-_OTHERS = 0o077  # bits of a mode
 
 
 def add_to(app: typer.Typer) -> None:
@@ -72,7 +71,7 @@ def init(
         path = folder / file
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    made.write_secret("namespace", secrets.token_hex(32))
+    made.write_secret("namespace", secrets.token_hex(NAMESPACE_BYTES))
     run(_bring_first_into_force(made, configuration))
     _say_what_next(folder, name)
 
@@ -233,7 +232,7 @@ async def _check(home: Home) -> _Report:
             load_mapping(name, home)
         except BadFile as why:
             problems += why.problems
-    problems += _loose_keys(home)
+    problems += _bad_keys(home)
     changed: tuple[str, ...] | None = None
     try:
         changed = await _changed(home, files_)
@@ -259,14 +258,25 @@ def _unknown_zone(name: str) -> Iterator[Problem]:
         yield Problem("tocsin.yaml", f"timezone: this machine does not know {name!r}{near}")
 
 
-def _loose_keys(home: Home) -> Iterator[Problem]:
-    """Secrets that somebody else on this machine could read."""
-    if not (home.keys / "namespace").is_file():
-        yield Problem(str(home.keys / "namespace"), "is missing: restore it from a backup; ids are made with it")
-    for file in sorted(home.keys.glob("*")):
-        mode = file.stat().st_mode & 0o777
-        if mode & _OTHERS:
-            yield Problem(str(file), f"mode {mode:o}: others can read this secret (chmod 600 {file})")
+def _bad_keys(home: Home) -> Iterator[Problem]:
+    """Secrets that are missing, unusable, or that somebody else on this machine could read."""
+    try:
+        home.namespace()
+    except BadFile as why:
+        yield from why.problems
+    except NotFound as why:
+        yield Problem("", str(why))
+    for name in _key_names(home.keys):
+        try:
+            home.read_secret(name)
+        except BadFile as why:
+            yield from why.problems
+
+
+def _key_names(keys: Path) -> list[str]:
+    """Every key file but that of our ids; those of peers are in a folder of their own. Certificates are public."""
+    found = (file.relative_to(keys) for file in sorted(keys.rglob("*")) if file.is_file())
+    return [str(name) for name in found if str(name) != "namespace" and name.suffix not in (".crt", ".ca")]
 
 
 async def _changed(home: Home, files_: Mapping[str, str]) -> tuple[str, ...]:
