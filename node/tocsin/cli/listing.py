@@ -108,7 +108,11 @@ async def seen_as(tx: Transaction, around: Surroundings, versions: Sequence[Held
                 record=record,
                 needs_review=not reviewed and _asks_for_review(record),
                 waiting=around.by_hand and version.id in around.waiting,
-                held=any(word.state == "held" for (id_, _), word in words.items() if id_ == version.id),
+                held=any(
+                    word.state == "held"
+                    for (incident, about, _), word in words.items()
+                    if incident == about == version.id
+                ),
                 stands=stands.get(version.id, {}),
             )
         )
