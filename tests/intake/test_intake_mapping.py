@@ -84,6 +84,7 @@ def test_rows_have_ids_that_travel_whatever_signs_their_values_have() -> None:
         ("format: csv", "format: cvs", 3, "unknown format 'cvs'; did you mean 'csv'?"),
         ("read: {id: Ticket}", "closed: true", 1, "read.id"),
         ("lookup: countries,", "lookup: contries,", 21, "no lookup 'contries'; did you mean 'countries'?"),
+        ('{no: "NO", ee: EE}', "{ee: EE, Ee: EE}", 6, "the key 'Ee' is there already, at mine.yaml:6"),
         ('{no: "NO", ee: EE}', "nowhere.yaml", 6, "no file mappings/lookups/nowhere.yaml"),
         ("ground: kind", "ground: ''", 9, "at least 1 character"),
         ("id: told", "id: Told!", 17, "pattern"),
@@ -148,6 +149,29 @@ def test_a_mapping_in_the_home_goes_before_the_shipped_one_and_may_use_its_looku
     (tmp_path / "mappings" / "lookups" / "countries.yaml").write_text("zz: EE\n")
     record = SourceRecord("1", {"Ticket": "1", "Country": "zz"}, b"", "t:2")
     assert translate(record, load_mapping("csv", home)).findings.countries == ("EE",)
+
+
+def test_keys_of_a_lookup_match_without_regard_to_case_in_values_and_in_rules() -> None:
+    text = GOOD.replace('{no: "NO", ee: EE}', "{Estland: EE}").replace(
+        "i.?Note.orValue('').contains('ransom')", "lookup('countries', i.?Country.orValue('')) == 'EE'"
+    )
+    for written in ("Estland", "ESTLAND", "estland"):
+        found = translate(
+            SourceRecord("1", {"Ticket": "1", "Country": written}, b"", "t:2"), read_mapping(text, "m")
+        )
+        assert found.findings.countries == ("EE",)
+        assert "look" in found.review_reasons
+
+
+def test_keys_of_a_lookup_file_that_are_one_but_for_case_are_refused_with_both_lines() -> None:
+    with pytest.raises(BadFile) as caught:
+        read_mapping(
+            GOOD.replace('{no: "NO", ee: EE}', "own.yaml"), "m.yaml", lambda _: "Ost: EE\nWest: LV\nost: LT\n"
+        )
+    assert str(caught.value.problems[0]) == (
+        "mappings/lookups/own.yaml:3: the key 'ost' is there already, at mappings/lookups/own.yaml:1"
+        " (upper and lower case are one)"
+    )
 
 
 def test_a_format_without_a_mapping_is_refused_with_those_that_exist() -> None:

@@ -8,7 +8,7 @@ made from the models below.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from tocsin.documents import Document, Path, Strict, nearest, parse, read_document
 from tocsin.errors import BadFile, BadInput, NotFound, Problem
 from tocsin.intake.formats import FORMATS, Format, Reading
-from tocsin.policy.expression import Expression, Kind, compile_expression, lookup
+from tocsin.policy.expression import Expression, Function, Kind, compile_expression, lookup
 from tocsin.resources import data_dir
 from tocsin.settings import Home
 from tocsin.stix.effects import (
@@ -281,7 +281,7 @@ class Mapping:
     key: str  # the name of its file: what a person calls the format in `tocsin import FORMAT`
     rows: tuple[MappingOf[str, Row], ...] = field(repr=False)  # per table, by value in lower case
     expressions: MappingOf[str, Expression] = field(repr=False)  # per rule that has a `when`
-    lookups: MappingOf[str, MappingOf[str, Any]] = field(repr=False)
+    lookups: MappingOf[str, MappingOf[str, Any]] = field(repr=False)  # by name; keys in lower case
 
     @property
     def name(self) -> str:
@@ -428,20 +428,20 @@ def _read_lookups(
     found: dict[str, MappingOf[str, Any]] = {}
     for name, given in file.lookups.items():
         if isinstance(given, dict):
-            found[name] = given
+            found[name] = _by_key(given, document, ("lookups", name), problems)
             continue
         try:
-            content = read_document(read_lookup(f"lookups/{given}"), f"mappings/lookups/{given}").value
+            own = read_document(read_lookup(f"lookups/{given}"), f"mappings/lookups/{given}")
         except NotFound as why:
             problems.append(document.problem(("lookups", name), str(why)))
             continue
         except BadInput as why:
             problems.extend(why.problems)
             continue
-        if not isinstance(content, dict):
+        if not isinstance(own.value, dict):
             problems.append(document.problem(("lookups", name), f"{given}: keys and values are expected"))
             continue
-        found[name] = {str(key): value for key, value in content.items()}
+        found[name] = _by_key(own.value, own, (), problems)
     for key in ("sectors", "countries"):
         wanted = getattr(file.values, key)
         names = {} if wanted is None else {"lookup": wanted.lookup, "words": wanted.words}
@@ -452,12 +452,36 @@ def _read_lookups(
     return found
 
 
+def _by_key(
+    content: MappingOf[Any, Any], document: Document, at: Path, problems: list[Problem]
+) -> MappingOf[str, Any]:
+    """A lookup by its keys in lower case, since values match without regard to it."""
+    found: dict[str, Any] = {}
+    first: dict[str, Any] = {}
+    for key, value in content.items():
+        folded = str(key).casefold()
+        if folded in first:
+            place = document.place((*at, first[folded]))
+            text = f"the key {str(key)!r} is there already, at {place} (upper and lower case are one)"
+            problems.append(document.problem((*at, key), text))
+            continue
+        first[folded] = key
+        found[folded] = value
+    return found
+
+
+def _lookup(lookups: MappingOf[str, MappingOf[str, Any]]) -> Function:
+    """`lookup(table, key)` for rules: the key matches without regard to case, as everywhere in a mapping."""
+    exact = lookup(lookups)
+    return replace(exact, call=lambda table, key: exact.call(table, key.casefold()))
+
+
 def _compile(
     file: MappingFile, document: Document, lookups: MappingOf[str, MappingOf[str, Any]], problems: list[Problem]
 ) -> MappingOf[str, Expression]:
     found: dict[str, Expression] = {}
     seen: set[str] = set()
-    functions = (lookup(lookups),)
+    functions = (_lookup(lookups),)
     for number, rule in enumerate(file.rules):
         if rule.id in seen:
             problems.append(document.problem(("rules", number, "id"), f"the rule {rule.id!r} is there twice"))
