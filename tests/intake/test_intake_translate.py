@@ -383,6 +383,30 @@ def test_an_impossible_date_is_listed_and_never_guessed() -> None:
     found = veris({"hacking": "DoS"}, "S - DNS", timeline={"incident": {"year": 16, "month": 7, "day": 2018}})
     assert found.findings.times.occurred is None
     assert [(entry.path, entry.value) for entry in found.unmapped] == [("timeline.incident.year", "0016-07-2018")]
+    assert found.review_reason == "timeline.incident.year = '0016-07-2018' cannot be read as a date"
+
+
+@pytest.mark.parametrize(
+    ("parts", "value", "unmapped", "reviewed"),
+    [
+        ({"year": "late 2013"}, None, [("timeline.incident.year", "late 2013")], True),
+        ({"year": "Unknown", "month": 3}, None, [], False),
+        ({"year": 0}, None, [], False),
+        ({"year": 2013, "month": "NA"}, "2013", [], False),
+        ({"year": 2013, "month": 0, "day": 0}, "2013", [], False),
+        # what is left of the date is sure: it is listed, and nobody need look
+        ({"year": 2013, "month": "March"}, "2013", [("timeline.incident.month", "March")], False),
+        ({"year": 2013, "month": 2, "day": 30}, "2013-02", [("timeline.incident.year", "2013-02-30")], False),
+    ],
+)
+def test_only_a_date_of_which_nothing_can_be_read_asks_for_a_review(
+    parts: dict[str, Any], value: str | None, unmapped: list[tuple[str, str]], reviewed: bool
+) -> None:
+    found = veris({"hacking": "DoS"}, "S - DNS", timeline={"incident": parts})
+    occurred = found.findings.times.occurred
+    assert (occurred.start.value if occurred and occurred.start else None) == value
+    assert [(entry.path, entry.value) for entry in found.unmapped] == unmapped
+    assert found.needs_review is reviewed
 
 
 @pytest.mark.parametrize(
@@ -410,7 +434,11 @@ def test_a_value_that_no_row_knows_is_listed_at_its_path_and_asks_for_a_review()
         ("victim.industry", "ABC"),
         ("victim.country[0]", "Atlantis"),
     ]
-    assert found.review_reason == "the mapping does not know action.hacking.variety[1] = 'Mind reading'"
+    assert found.review_reasons == (
+        "the mapping does not know action.hacking.variety[1] = 'Mind reading'",
+        "the mapping does not know victim.industry = 'ABC'",
+        "the mapping does not know victim.country[0] = 'Atlantis'",
+    )
 
 
 def test_a_known_actor_and_motive_go_before_unknown_ones_beside_them() -> None:
@@ -598,6 +626,27 @@ def test_values_of_a_table_are_normalised() -> None:
         ("occurred-end", "2025-03-13"),
         ("victim_indicators", "nonsense"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("detected", "last Monday", "detected = 'last Monday' cannot be read as a date"),
+        ("occurred", "2025-02-30", "occurred = '2025-02-30' cannot be read as a date"),
+        ("sector", "dragons", "the mapping does not know sector = 'dragons'"),
+        ("country", "Atlantis", "the mapping does not know country = 'Atlantis'"),
+        ("detected", "Unknown", ""),
+        ("sector", "n/a", ""),
+        ("country", "unknown", ""),
+        ("country", "estonia", ""),
+    ],
+)
+def test_a_date_sector_or_country_that_is_not_understood_asks_for_a_review(
+    column: str, value: str, said: str
+) -> None:
+    found = row(effects="data-attack", **{column: value})
+    assert (found.review_reason or "", found.needs_review) == (said, said != "")
+    assert [(entry.path, entry.value) for entry in found.unmapped] == ([(column, value)] if said else [])
 
 
 def test_a_marking_that_is_not_understood_counts_as_red() -> None:

@@ -58,8 +58,8 @@ class Gathered:
         self.data = prepare({"i": record})
         self.applied: list[Applied] = []
         self.unmapped: list[Unmapped] = []
-        self.unknown_words: list[Unmapped] = []  # those of `unmapped` that a table should have known
-        self.failures: list[str] = []
+        self.unknown_words: list[Unmapped] = []  # those that a table or a lookup should have known
+        self.failures: list[str] = []  # why a person should look, beside what was weighed
 
     def everything(self) -> list[Said]:
         """Every clause that holds, once all signs are known."""
@@ -139,7 +139,7 @@ class Gathered:
                 codes.append(f"naics:{plain}")
                 sectors += [f"nis2:{table[key]}"] if table[key] else []
             else:
-                self.unmapped.append(Unmapped(where, value))
+                self.unknown_words.append(Unmapped(where, value))
                 continue
             self._note("sectors", where, value)
         codes.sort(key=len, reverse=True)
@@ -150,7 +150,7 @@ class Gathered:
         for where, value in self._given(at):
             code = table.get(value.casefold())
             if code is None:
-                self.unmapped.append(Unmapped(where, value))
+                self.unknown_words.append(Unmapped(where, value))
                 continue
             self._note(field, where, value)
             yield where, str(code)
@@ -197,38 +197,36 @@ class Gathered:
     def _moment(self, field: str, at: MomentAt | None) -> Moment | None:
         if at is None:
             return None
-        where, text = self._written(at) if at.date is None else self._dated(at.date)
+        where, text = self._parted(at) if at.date is None else self._first(at.date, at.unknown)
         if not text:
             return None
-        known = text
-        while True:
-            try:
-                found = _moment_from(known)
-            except BadInput:
-                # of an impossible day the month is left, of an impossible year nothing
-                known = known.rpartition("-")[0] if at.date is None else ""
-                if not known:
-                    break
-                continue
-            if found.earliest().year < _FIRST_YEAR:
-                break
-            if known != text:
-                self.unmapped.append(Unmapped(where, text))
-            self._note(field, where, known)
-            return found
-        self.unmapped.append(Unmapped(where, text))
-        return None
+        found, known = _read_moment(text, parted=at.date is None)
+        if known != text:
+            self.unmapped.append(Unmapped(where, text))
+        if found is None:
+            self.failures.append(f"{where} = {text!r} cannot be read as a date")
+            return None
+        self._note(field, where, known)
+        return found
 
-    def _dated(self, path: str) -> tuple[str, str]:
-        return next(((where, text) for where, text in _found(self.record, path, None)), (path, ""))
+    def _first(self, path: str, unknown: Sequence[str]) -> tuple[str, str]:
+        """The first text at a path, with its place; "" if there is none, or if it says that nobody knows."""
+        where, text = next(_found(self.record, path, None), (path, ""))
+        return where, "" if text.casefold() in {word.casefold() for word in unknown} else text
 
-    def _written(self, at: MomentAt) -> tuple[str, str]:
-        """The parts of a time as one text that ends where knowledge ends."""
+    def _parted(self, at: MomentAt) -> tuple[str, str]:
+        """The parts of a time as one text that ends where knowledge ends. A part of 0 says that nobody knows."""
         text = ""
         for path, sign, width in ((at.year, "", 4), (at.month, "-", 2), (at.day, "-", 2)):
-            part = next((text for _, text in _found(self.record, path, None)), "") if path else ""
+            where, part = self._first(path, at.unknown) if path else ("", "")
             part = part.removesuffix(".0")
-            if not (part.isascii() and part.isdigit() and int(part)):
+            if not (part.isascii() and part.isdigit()):
+                if part and not text:
+                    return where, part
+                if part:
+                    self.unmapped.append(Unmapped(where, part))
+                break
+            if not int(part):
                 break
             text += f"{sign}{part:0>{width}}"
         return at.year or "", text
@@ -307,6 +305,22 @@ def _value_paths(values: Any) -> Iterator[str]:
                     yield from (one,) if isinstance(one, str) else one.of
             case _:
                 yield from (at.of,) if isinstance(at.of, str) else at.of
+
+
+def _read_moment(text: str, *, parted: bool) -> tuple[Moment | None, str]:
+    """A time, and as much of its text as could be read.
+
+    Of parts with an impossible day the month is left, of an impossible year nothing; a written date is not cut.
+    """
+    known = text
+    while known:
+        try:
+            found = _moment_from(known)
+        except BadInput:
+            known = known.rpartition("-")[0] if parted else ""
+            continue
+        return (found, known) if found.earliest().year >= _FIRST_YEAR else (None, "")
+    return None, ""
 
 
 def _moment_from(text: str) -> Moment:

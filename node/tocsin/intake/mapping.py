@@ -190,13 +190,14 @@ class Rule(Clause):
 class MomentAt(Strict):
     """Where a time is: as one text (`date`), or in parts. What is missing or unknown makes it coarser.
 
-    A clock time without a zone counts as UTC.
+    `unknown`: words that say that nobody knows. A clock time without a zone counts as UTC.
     """
 
     date: str | None = None
     year: str | None = None
     month: str | None = None
     day: str | None = None
+    unknown: Words = ()
 
 
 class CodesAt(Strict):
