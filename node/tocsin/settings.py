@@ -228,7 +228,7 @@ class Home:
         return f"sqlite:///{self.database_file}" if settings.database == "sqlite" else settings.database
 
     def namespace(self) -> bytes:
-        """The secret of this node's ids, made at `init`, in every backup. Raises BadFile for anything else there."""
+        """The secret of this node's ids, made at `init`, in every backup. Raises BadFile for another."""
         secret = self.read_secret("namespace")
         if not _NAMESPACE.match(secret):
             raise _bad_secret(

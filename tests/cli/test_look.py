@@ -1,6 +1,7 @@
 """incidents, show, explain, fields, collections: what an officer sees at three in the morning."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -224,3 +225,56 @@ def test_what_others_wrote_reaches_no_terminal_as_a_command(node, tmp_path):
 )
 def test_where_it_happened_is_cut_in_the_sector_and_not_in_the_country(length, shown):
     assert clipped("health/hospital EE,LV", length) == shown
+
+
+# --- lists in little room ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_a_list_never_cuts_what_matters_and_ends_without_blanks(mixed, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    said = mixed.ok("incidents").splitlines()
+    assert max(map(len, said)) <= width
+    assert all(line == line.rstrip() for line in said)
+    header, *lines = said[: said.index("")]
+    assert {"!", "id", "conf", "TLP", "out"} <= set(header.split())
+    seen = {line["id"].partition("--")[2][:8]: line for line in mixed.lines("incidents", "--json")}
+    assert len(lines) == len(seen)
+    for line in lines:
+        one = seen[next(digits for digits in seen if digits in line)]
+        assert f" {one['tlp'].upper()} " in line
+        assert line.endswith("1 redacted/1" if one["collections"] else "held" if one["held"] else "—")
+
+
+def test_a_narrow_list_drops_means_first_and_a_wide_terminal_is_used(mixed, monkeypatch):
+    headers = {}
+    for width in (80, 100, 140):
+        monkeypatch.setenv("COLUMNS", str(width))
+        headers[width] = mixed.ok("incidents").splitlines()[0]
+    assert "means" not in headers[80]
+    assert "type·effects" in headers[80]
+    assert "means" in headers[100]
+    assert len(headers[140]) > len(headers[100])
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_collections_name_every_reader_in_however_little_room(node, monkeypatch, width):
+    names = [f"reader-number-{number}" for number in range(12)]
+    node.edit("accounts: {}", "accounts:\n" + "\n".join(f"  {name}: {{kind: company}}" for name in names))
+    node.edit("readers: [] ", f"readers: [{', '.join(names)}] ")
+    node.ok("apply")
+    monkeypatch.setenv("COLUMNS", str(width))
+    said = node.ok("collections")
+    assert set(names) <= set(said.split())
+    assert max(map(len, said.splitlines())) <= width
+    assert node.lines("collections", "--json")[0]["id"] in said
+
+
+@pytest.mark.parametrize(
+    "words", [("show", "rt:CA-014"), ("fields",), ("account", "list"), ("explain", "rt:CA-011")]
+)
+def test_no_line_is_blanks(mixed, words):
+    said = mixed.ok(*words).splitlines()
+    assert [line for line in said if line != line.rstrip()] == []
+    assert "" not in (said[0], said[-1])
+    assert not any(one == other == "" for one, other in pairwise(said))

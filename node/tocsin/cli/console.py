@@ -9,11 +9,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from textwrap import wrap as wrap_text
 from typing import Any, Literal
 
 import typer
 from rich.console import Console
 from rich.padding import Padding
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -52,6 +54,21 @@ def say(text: str = "", style: str = "") -> None:
     results().print(Text(clean(text), style), soft_wrap=True)
 
 
+def tell(text: str, indent: int = 0) -> None:
+    """A sentence, broken between words where it is wider than the terminal; what follows is indented further."""
+    console = results()
+    lead = " " * indent
+    for line in wrap_text(
+        clean(text),
+        console.width,
+        initial_indent=lead,
+        subsequent_indent=f"{lead}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    ):
+        console.print(Text(line), soft_wrap=True)
+
+
 def note(text: str) -> None:
     """A word on how it goes; nothing when standard error is no terminal."""
     if sys.stderr.isatty():
@@ -79,25 +96,35 @@ def show_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
-    wrap: str = "",
+    wrap: str | tuple[str, ...] = "",
     wide: bool = False,
     indent: int = 0,
     gap: int = 2,
 ) -> None:
-    """A table without lines. Only the column named `wrap` is broken into lines; with `wide` nothing is cut.
+    """A table without lines. Only columns named in `wrap` are broken into lines; with `wide` nothing is cut.
 
     `indent` and `gap` are columns: before the table, and between its columns.
     """
-    table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, gap, 0, 0), show_header=any(columns))
+    broken = (wrap,) if isinstance(wrap, str) else wrap
+    headed = any(column.strip() for column in columns)
+    table = Table(box=None, pad_edge=False, show_edge=False, padding=(0, gap, 0, 0), show_header=headed)
     for column in columns:
-        overflow: Literal["fold", "ellipsis"] = "fold" if column == wrap else "ellipsis"
-        table.add_column(Text(column, "bold"), no_wrap=column != wrap, overflow=overflow)
+        overflow: Literal["fold", "ellipsis"] = "fold" if column in broken else "ellipsis"
+        table.add_column(Text(column, "bold"), no_wrap=column not in broken, overflow=overflow)
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
     console = results()
     if wide:
         console.width = _NO_WIDTH
-    console.print(Padding(table, (0, 0, 0, indent)) if indent else table, crop=not wide)
+    for line in console.render_lines(Padding(table, (0, 0, 0, indent)) if indent else table, pad=False):
+        console.print(Segments([*_without_blanks(line), Segment.line()]), end="", soft_wrap=True)
+
+
+def _without_blanks(line: list[Segment]) -> list[Segment]:
+    """A line without the blanks that fill it up to its width: whoever pipes or copies it does not want them."""
+    while line and not line[-1].text.strip():
+        line = line[:-1]
+    return [*line[:-1], Segment(line[-1].text.rstrip(), line[-1].style)] if line else []
 
 
 def ask(question: str, *, yes: bool) -> None:

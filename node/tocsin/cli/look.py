@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tocsin.cli.console import WIDTH, plural, results, say, say_json, show_table
+from tocsin.cli.console import plural, results, say, say_json, show_table, tell
 from tocsin.cli.filtering import Filters
 from tocsin.cli.ids import find_id, short
 from tocsin.cli.listing import Seen, Surroundings, all_seen, look_around
@@ -33,16 +33,12 @@ from tocsin.store import objects, records, releases
 
 _COLUMNS = ("!", "id", "occurred", "known", "state", "type·effects", "means", "sector·country")
 _WIDE = ("source:record", "actor", "motive", "changed")
-# how far a column may be cut; 0: never
-_NARROWEST = {
-    "state": 9,
-    "type·effects": 12,
-    "means": 7,
-    "sector·country": 10,
-    "TLP": 8,
-    "from": 6,
-    "out": 12,
-}
+# how far a column may be cut; the others never
+_NARROWEST = {"state": 9, "type·effects": 12, "means": 7, "sector·country": 10, "from": 6}
+# the columns that go as a whole where there is too little room for all, and in which order
+_DROPPABLE = ("means", "known", "sector·country", "occurred", "state", "from")
+
+_RELEASED = {"by-hand": "by hand", "automatic": "automatically"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -166,8 +162,7 @@ def _show_list(found: list[Seen], around: Surroundings, *, wide: bool) -> None:
     ]
     rows = [_line(seen, around, scored=scored or wide, wide=wide) for seen in found]
     if not wide and rows:
-        width = min(results().width, WIDTH)
-        header, *rows = fitted([header, *rows], [_NARROWEST.get(column, 0) for column in header], width)
+        header, *rows = fitted([header, *rows], _NARROWEST, _DROPPABLE, results().width)
     show_table(header, rows, wide=wide, gap=2 if wide else 1)
 
 
@@ -346,23 +341,14 @@ async def _collections(given: str | None, *, as_json: bool) -> None:
         for one in found:
             say_json(one)
         return
-    header = ("collection", "objects", "clearance", "release", "readers", "writers", "id")
-    show_table(
-        header,
-        [
-            (
-                str(one["collection"]),
-                f"{one['standing']:,}",
-                str(one["clearance"]).upper(),
-                str(one["release"]),
-                " ".join(settings.readers) or "nobody",
-                " ".join(settings.writers) or "nobody",
-                str(one["id"]),
-            )
-            for one, settings in zip(found, configuration.settings.collections.values(), strict=True)
-        ],
-        wrap="readers",
-    )
-    for one in found:
-        if one["stuck"]:
-            say(f"{one['collection']} is stuck: {STUCK}. {one['stuck']}")
+    for key, settings in configuration.settings.collections.items():
+        row = rows[key]
+        say(f"{key}: {settings.title}", "bold")
+        tell(f"{plural(row.standing, 'object')}, at most TLP:{settings.clearance.upper()}", 2)
+        tell(f"released {_RELEASED[settings.release]}, by policies/{settings.policy}.yaml", 2)
+        tell(f"read by {' '.join(settings.readers) or 'nobody'}", 2)
+        if settings.writers:
+            tell(f"written by {' '.join(settings.writers)}", 2)
+        say(f"  id {row.id}")
+        if row.stuck:
+            tell(f"STUCK: {STUCK}. {row.stuck}", 2)

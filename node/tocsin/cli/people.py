@@ -61,7 +61,7 @@ async def _list(given: str | None, *, as_json: bool) -> None:
              str(len(valid)))
         )  # fmt: skip
     if not as_json:
-        show_table(("name", "kind", "country", "reads", "adds to", "tokens"), rows, wrap="reads")
+        show_table(("name", "kind", "country", "reads", "adds to", "tokens"), rows, wrap=("reads", "adds to"))
 
 
 def _kind(party: PartySettings) -> str:

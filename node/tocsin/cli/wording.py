@@ -1,7 +1,7 @@
 """Wording: values as a duty officer reads them: short words, ages, times in the node's zone. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -115,18 +115,38 @@ def clipped(text: str, length: int) -> str:
     return text[: max(length - 1, 1)] + "…"
 
 
-def fitted(rows: Sequence[Sequence[str]], narrowest: Sequence[int], width: int) -> list[list[str]]:
-    """The rows, the header among them, cut so that all columns, a space apart, fit into `width`.
+def fitted(
+    rows: Sequence[Sequence[str]], narrowest: Mapping[str, int], droppable: Sequence[str], width: int
+) -> list[list[str]]:
+    """The rows, the first of them the names of the columns, so that all of them, a space apart, fit into `width`.
 
-    The widest column that may still shrink gives first; `narrowest` is how far each may (0: not at all).
+    `narrowest` is how far a column may be cut, the widest first; what it does not name is never cut. Where that
+    does not do, the columns of `droppable` go as a whole, in their order.
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    while sum(widths) + len(widths) - 1 > width:
-        loose = [index for index, least in enumerate(narrowest) if least and widths[index] > least]
+    kept = [list(row) for row in rows]
+    for name in (*droppable, None):
+        widths = _cut([max(map(len, column)) for column in zip(*kept, strict=True)], kept[0], narrowest, width)
+        if name is None or _total(widths) <= width:
+            break
+        if name in kept[0]:
+            at = kept[0].index(name)
+            kept = [[*row[:at], *row[at + 1 :]] for row in kept]
+    return [[clipped(cell, length) for cell, length in zip(row, widths, strict=True)] for row in kept]
+
+
+def _cut(widths: list[int], names: Sequence[str], narrowest: Mapping[str, int], width: int) -> list[int]:
+    """The widths of columns after cutting as much as must be, and may."""
+    least = [narrowest.get(name, 0) for name in names]
+    while _total(widths) > width:
+        loose = [index for index, fewest in enumerate(least) if fewest and widths[index] > fewest]
         if not loose:
             break
         widths[max(loose, key=lambda index: widths[index])] -= 1
-    return [[clipped(cell, length) for cell, length in zip(row, widths, strict=True)] for row in rows]
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(widths) - 1
 
 
 def listed(words: Iterable[str], nothing: str = "—") -> str:
