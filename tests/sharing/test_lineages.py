@@ -20,7 +20,9 @@ from scene import (
 )
 from tocsin.errors import NotAllowed
 from tocsin.intake.receive import Offered, receive, remote, withdraw_word
+from tocsin.sharing.node import keep
 from tocsin.sharing.page import read_changes
+from tocsin.sharing.release import release
 from tocsin.sharing.withdraw import delete_posted
 from tocsin.stix.markings import Tlp
 from tocsin.stix.objects import make_object, stix_time
@@ -497,3 +499,241 @@ async def test_a_copy_that_is_withdrawn_is_no_longer_kept(scene):
     async with scene.store.reading() as tx:
         assert [version.raw for version in await objects.versions(tx, copy)] == [b""]
         assert (await releases.standing(tx, (await scene.ids(tx))["c"], [copy])) == {}
+
+
+# --- what may not be heard, and who is heard then ------------------------------------------------------------
+
+
+async def test_a_peer_that_says_more_of_an_object_keeps_out_nothing_that_others_say(scene):
+    await scene.apply(BOX, {"inbox": ALLOW_ANY})
+    await scene.receive("beta", DELTA, foreign(scene, name="beta says"))
+    scene.later()
+    hidden = {"x_ref": ID.replace("7d", "8d")}
+    await scene.receive("gamma", foreign(scene, name="gamma says") | hidden)
+    assert await everything(scene, "inbox") == [("beta says", "put")]
+
+
+async def test_a_peer_s_version_that_a_rule_redacts_makes_no_copy_of_another_s_whole_object(scene):
+    more = "}, {id: r, match: {means: wiper, origin: any}, then: redact, redact: [answers], reason: x}]"
+    await scene.apply(BOX, {"inbox": ALLOW_ANY.replace("}]", more)})
+    await scene.receive("beta", DELTA, foreign(scene, name="beta says"))
+    scene.later()
+    await scene.receive("gamma", foreign(scene, name="gamma says", means=["wiper"]))
+    assert await everything(scene, "inbox") == [("beta says", "put")]
+
+
+async def test_another_creator_does_not_make_an_object_one_s_own(scene):
+    await scene.apply(BOX, {"inbox": ALLOW_ANY})
+    await pin(scene, "beta", BETA["id"])
+    await pin(scene, "gamma", GAMMA["id"])
+    await scene.receive("beta", BETA, foreign(scene, BETA, name="beta's own"))
+    scene.later()
+    _, hijacked = await scene.receive("gamma", GAMMA, foreign(scene, GAMMA, name="HIJACKED"))
+    (revoked,) = await scene.receive("gamma", foreign(scene, GAMMA) | {"revoked": True})
+    assert (hijacked.outcome, revoked.outcome) == ("quarantined", "quarantined")
+    assert await everything(scene, "inbox") == [("beta's own", "put")]
+
+
+@pytest.mark.parametrize("fate", ["denied", "redacted"])
+async def test_a_poster_does_not_find_out_what_becomes_of_our_incident_with_the_same_observable(scene, fate):
+    rules = """
+rules:
+  - {id: any, match: {origin: any}, then: allow, reason: x}
+  - {id: hide, match: {type: incident, origin: ours}, then: redact, redact: [victim], reason: y}
+"""
+    await scene.apply(BOX, {"inbox": rules})
+    incident = scene.incident(tlp="red" if fate == "denied" else "green")
+    await scene.make((incident, "incident"), (make_object(address("GREEN")), "observable"))
+    await scene.publish(incident.id)
+    (answer,) = await scene.post("writer", "inbox", address("GREEN"))
+    assert (answer.outcome, answer.message) == ("success", "")
+
+
+async def test_what_a_peer_still_offers_stays_when_our_incident_leaves(scene):
+    await scene.apply(AUTO, {"c": ALLOW_ANY})
+    seen = make_object(address("GREEN"))
+    await scene.make((scene.incident(), "incident"), (seen, "observable"))
+    await scene.receive("beta", address("GREEN"))
+    scene.later()
+    await scene.make((scene.incident(tlp="red"), "incident"), (seen, "observable"))
+    assert seen.id in await scene.seen("c")
+
+
+async def test_a_bad_neighbour_in_a_post_takes_nothing_that_was_accepted(scene):
+    await scene.apply(BOX, {"inbox": ALLOW_ANY})
+    value = foreign(scene)
+    broken = json.dumps({"type": "incident", "id": ID, "spec_version": "2.1"}).encode()
+    answers = await scene.post("writer", "inbox", DELTA, value, broken)
+    assert [one.outcome for one in answers] == ["success", "success", "failure"]
+    again = await scene.post("writer", "inbox", value, value | {"name": "changed"})
+    assert [one.outcome for one in again] == ["success", "failure"]
+    async with scene.store.reading() as tx:
+        assert len((await objects.offered(tx, [ID]))[ID]) == 1
+    assert (await scene.seen("inbox"))[ID] == value
+
+
+async def test_a_post_that_cannot_be_judged_recalls_nothing_that_was_posted_before(scene):
+    await scene.apply(BOX, {"inbox": ALLOW_ANY})
+    await scene.post("writer", "inbox", DELTA, foreign(scene, sectors=["naics:52"], name="first"))
+    broken = ALLOW_ANY.replace("}]", "}, {id: b, when: \"object.sectors[0] == 'x'\", then: deny, reason: y}]")
+    await scene.apply(BOX, {"inbox": broken})
+    scene.later()
+    (answer,) = await scene.post("writer", "inbox", foreign(scene, name="second"))
+    assert answer.outcome == "failure"
+    await scene.apply(BOX, {"inbox": broken + "\n# again"})
+    assert await everything(scene, "inbox") == [("first", "put")]
+
+
+NAMELESS = """
+rules:
+  - {id: ours, match: {origin: ours}, then: allow, reason: x}
+  - {id: a, match: {type: incident, origin: any}, then: redact, redact: [victim], reason: y}
+"""
+
+
+async def test_a_rule_in_error_lets_out_nothing_of_what_an_incident_hides(scene):
+    await scene.apply(AUTO, {"c": NAMELESS})
+    victim = make_object(identity_of("Victim Ltd", NODE.identity))
+    await scene.make((scene.incident(), "incident"), (victim, "victim"))
+    when = "object.sectors[0] == 'x'"
+    broken = f'  - {{id: b, match: {{type: incident, origin: any}}, when: "{when}", then: deny, reason: z}}'
+    await scene.apply(AUTO, {"c": f"{NAMELESS}{broken}\n"})
+    assert "Victim Ltd" not in str(await scene.seen("c"))
+
+
+async def test_when_an_incident_tells_less_so_does_what_was_made_with_it(scene):
+    rules = """
+rules:
+  - {id: ours, match: {origin: ours}, then: allow, reason: x}
+  - {id: a, match: {type: incident, origin: any}, then: redact, redact: [attribution], keep: [name], reason: y}
+  - {id: w, match: {means: wiper, origin: any}, then: redact, redact: [victim], reason: z}
+"""
+    await scene.apply(AUTO, {"c": rules})
+    victim = make_object(identity_of("Victim Ltd", NODE.identity))
+    one = scene.incident()
+    await scene.make((one, "incident"), (victim, "victim"))
+    scene.later()
+    async with scene.store.writing() as tx:
+        await keep(tx, [scene.incident(means=["wiper"])], scene.now)
+        await release(tx, scene.configuration, NODE, [one.id], now=scene.now)
+    assert "Victim Ltd" not in str(await scene.seen("c"))
+
+
+async def test_a_word_on_one_incident_lets_in_nothing_that_waits_with_another(scene):
+    await scene.apply(AUTO, {"c": ALLOW_ALL_OURS})
+    a = scene.incident("A")
+    await scene.make((a, "incident"))
+    await scene.make((scene.incident("B", tlp="red"), "incident"))
+    await scene.hold(a.id)
+    scene.later()
+    seen = make_object(address("GREEN"))
+    await scene.make((scene.incident("A", means=["wiper"]), "incident"), (seen, "observable"))
+    await scene.make((scene.incident("B", tlp="red"), "incident"), (seen, "observable"))
+    assert seen.id not in await scene.seen("c")
+
+
+async def test_what_its_creator_has_revoked_does_not_enter_through_a_relay(scene):
+    await scene.apply({}, {})
+    await pin(scene, "beta", BETA["id"])
+    value = foreign(scene, BETA)
+    await scene.receive("beta", BETA, value)
+    await scene.receive("gamma", BETA, value, hops=1)
+    scene.later()
+    await scene.receive("beta", foreign(scene, BETA) | {"revoked": True})
+    await scene.apply(BY_HAND, {"c": ALLOW_ANY})
+    assert await everything(scene, "c") == []
+
+
+@pytest.mark.parametrize("creator_first", [True, False])
+async def test_an_incident_enters_whether_its_creator_came_before_or_after_it(scene, creator_first):
+    rules = "rules: [{id: b, match: {type: incident, origin: beta}, then: allow, reason: b}]"
+    await scene.apply(BOX, {"inbox": rules})
+    for value in (DELTA, foreign(scene)) if creator_first else (foreign(scene), DELTA):
+        await scene.receive("beta", value)
+    assert {ID, DELTA["id"]} <= set(await scene.seen("inbox"))
+
+
+async def test_nothing_is_left_of_what_only_the_withdrawn_object_named(scene):
+    rules = "rules: [{id: b, match: {type: incident, origin: beta}, then: allow, reason: b}]"
+    await scene.apply(BOX, {"inbox": rules})
+    value = foreign(scene)
+    await scene.receive("beta", DELTA, value)
+    await take_back(scene, "beta", value)
+    assert await scene.seen("inbox") == {}
+
+
+async def test_a_creator_does_not_enter_for_what_does_not_enter_itself(scene):
+    rules = "rules: [{id: b, match: {type: [incident, relationship], origin: beta}, then: allow, reason: b}]"
+    await scene.apply(BOX, {"inbox": rules})
+    waiting = foreign(scene) | {"x_ref": ID.replace("7d", "8d")}
+    tie = relationship(DELTA["id"], DELTA["id"], GAMMA["id"])
+    await scene.receive("beta", DELTA, waiting, tie)
+    async with scene.store.writing() as tx:
+        again = await release(tx, scene.configuration, NODE, [DELTA["id"], ID, tie["id"]], now=scene.now)
+    assert {one.what for one in again} == {"withheld"}
+    assert await scene.seen("inbox") == {}
+
+
+async def test_two_contents_of_one_version_in_one_offer_are_not_both_taken(scene):
+    await scene.apply(BOX, {"inbox": ALLOW_ANY})
+    one = foreign(scene, name="A")
+    answers = await scene.receive("beta", DELTA, one, one | {"name": "B"})
+    assert [answer.outcome for answer in answers] == ["stored", "stored", "quarantined"]
+
+
+async def test_after_a_bare_revocation_the_object_is_still_its_creator_s(scene):
+    await scene.apply(BOX, {"inbox": FROM_BETA})
+    await pin(scene, "beta", BETA["id"])
+    await scene.receive("beta", BETA, foreign(scene, BETA))
+    scene.later()
+    farewell = foreign(scene, BETA, tlp="red") | {"revoked": True}
+    await scene.receive("beta", farewell)
+    (again,) = await scene.receive("beta", farewell)
+    (relayed,) = await scene.receive("gamma", farewell, hops=1)
+    assert (again.outcome, relayed.outcome) == ("duplicate", "stored")
+
+
+async def test_a_revocation_waits_for_nothing_that_it_names(scene):
+    await scene.apply(BOX, {"inbox": FROM_BETA})
+    await pin(scene, "beta", BETA["id"])
+    await scene.receive("beta", BETA, foreign(scene, BETA))
+    scene.later()
+    hidden = {"x_ref": ID.replace("7d", "8d")}
+    await scene.receive("beta", foreign(scene, BETA) | {"revoked": True} | hidden)
+    assert (await scene.seen("inbox"))[ID]["revoked"] is True
+
+
+async def test_no_names_is_a_rule_that_leaves_this_node_its_own(scene):
+    rules = ALLOW_OURS.replace(
+        "}]", "}, {id: n, match: {type: identity, origin: any}, then: deny, reason: no names}]"
+    )
+    await scene.apply(AUTO, {"c": rules})
+    one = scene.incident()
+    await scene.make((one, "incident"))
+    assert {one.id, NODE.identity} <= set(await scene.seen("c"))
+
+
+async def test_what_is_held_and_has_left_comes_back_only_by_a_person(scene):
+    await scene.apply(BY_HAND, {"c": ALLOW_OURS})
+    one = scene.incident()
+    await scene.make((one, "incident"))
+    await scene.publish(one.id)
+    await scene.hold(one.id)
+    for rules in (DENY, ALLOW_OURS):
+        plan = await scene.plan(BY_HAND, {"c": rules})
+        await scene.apply(BY_HAND, {"c": rules}, confirmed=plan.taken_away or None)
+    assert await scene.incidents_seen("c") == set()
+    await scene.publish(one.id)
+    assert await scene.incidents_seen("c") == {one.id}
+
+
+async def test_a_word_for_one_collection_goes_on_following(scene):
+    await scene.apply(BY_HAND, {"c": ALLOW_OURS})
+    one = scene.incident()
+    await scene.make((one, "incident"))
+    await scene.publish(one.id, follow=True)
+    await scene.publish(one.id, key="c")
+    scene.later()
+    newer = scene.incident(means=["wiper"])
+    await scene.make((newer, "incident"))
+    assert (await scene.seen("c"))[one.id]["modified"] == newer.version

@@ -9,7 +9,7 @@ One bad object never spoils its neighbours, and nobody but its creator's own nod
 a word binds its source only, and what is authentic wins over what is asserted, whatever came first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,11 +72,17 @@ async def receive(
     Our own policies then decide what of it goes on to our readers. The caller commits.
     """
     received = await _take(tx, node, offered, party, remote(collection_id), now)
-    arrived = [item.id for item in received if item.outcome == "stored"]
+    arrived = list(dict.fromkeys(item.id for item in received if item.outcome == "stored"))
     if arrived:
-        await release(tx, configuration, node, arrived, now=now)
+        await release(tx, configuration, node, [*arrived, *await _waiting_for(tx, arrived)], now=now)
         await audit.append(tx, "received", party.name, {"collection": collection_id, "stored": len(arrived)}, now)
     return received
+
+
+async def _waiting_for(tx: Transaction, arrived: Sequence[str]) -> list[str]:
+    """What names identities that have just arrived: they may enter as its creators, so it is judged with them."""
+    identities = [id_ for id_ in arrived if id_.startswith("identity--")]
+    return sorted(await objects.referring(tx, identities) - set(arrived))
 
 
 async def receive_posts(
@@ -97,13 +103,19 @@ async def receive_posts(
     offered = [Offered(raw) for raw in raws]
     received = await _take(tx, node, offered, party, collection_id, now, posted=True)
     taken = list(dict.fromkeys(item.id for item in received if item.outcome != "refused" and not item.reason))
+    posted_before = await postings.postings(tx, collection_id, taken)
     await postings.put_postings(tx, collection_id, taken, party.id, now)
-    outcomes = await release(tx, configuration, node, taken, now=now)
+    judged = [*taken, *await _waiting_for(tx, taken)]
+    outcomes = await release(tx, configuration, node, judged, now=now)
     here = {outcome.object_id: outcome for outcome in outcomes if outcome.collection == key}
-    told = [_told(item, here.get(item.id)) for item in received]
-    refused = {one.id for one in told if one.outcome == "failure"} & set(taken)
-    await _drop_posts(tx, party, collection_id, refused, now)
-    return told
+    denied = {id_ for id_ in taken if (found := here.get(id_)) and found.what != "stuck" and not found.stands_as}
+    stuck = {id_ for id_ in taken if (found := here.get(id_)) and found.what == "stuck"}
+    fresh = {(item.id, item.sha256) for item in received if item.outcome == "stored"}
+    await _drop_posts(tx, party, collection_id, denied, lambda version: True, now)
+    await _drop_posts(tx, party, collection_id, stuck, lambda version: (version.id, version.sha256) in fresh, now)
+    for id_ in sorted(denied | (stuck - set(posted_before))):
+        await postings.delete_posting(tx, collection_id, id_, now)
+    return [_told(item, here.get(item.id)) for item in received]
 
 
 def _told(item: Received, outcome: Outcome | None) -> Posted:
@@ -113,25 +125,36 @@ def _told(item: Received, outcome: Outcome | None) -> Posted:
         case Outcome(what="stuck"):
             # what exactly fails is for the operator: it could tell of readers, or of other objects
             return Posted("failure", item.id, item.version, "The policy of this collection cannot judge this now.")
-        case Outcome(stands_as=None, reasons=reasons):
-            return Posted("failure", item.id, item.version, "; ".join(f"{r.rule}: {r.text}" for r in reasons))
+        case Outcome(stands_as=None, reasons=reasons, what=what):
+            why = "; ".join(f"{reason.rule}: {reason.text}" for reason in reasons)
+            more = " (what stood of it is withdrawn)" if what == "withdrawn" else ""
+            return Posted("failure", item.id, item.version, why + more)
         case Outcome(stands_as=str(copy)) if copy != item.id:
             return Posted("success", item.id, item.version, f"redacted: it stands here as {copy}")
         case _:
             return Posted("success", item.id, item.version)
 
 
-async def _drop_posts(tx: Transaction, party: Party, collection_id: str, ids: set[str], now: int) -> None:
-    """What the collection does not take is not kept either: its writer was told that it failed."""
-    for versions in (await objects.offered(tx, sorted(ids))).values():
-        words = [
-            Word(version.seq, party.id, collection_id, "withdraw", authentic=False, hops=0, at=now)
-            for version in versions
-            if _offers(version, party, collection_id)
-        ]
-        await objects.set_words(tx, words)
-    for id_ in sorted(ids):
-        await postings.delete_posting(tx, collection_id, id_, now)
+async def _drop_posts(
+    tx: Transaction,
+    party: Party,
+    collection_id: str,
+    ids: set[str],
+    chosen: Callable[[HeldVersion], bool],
+    now: int,
+) -> None:
+    """What the collection does not take is not kept either: its writer is told that it failed.
+
+    Of what is denied that is all that this writer posted of it, since it is judged by its newest version; of what
+    could not be judged only what has just come.
+    """
+    words = [
+        Word(version.seq, party.id, collection_id, "withdraw", authentic=False, hops=0, at=now)
+        for versions in (await objects.offered(tx, sorted(ids))).values()
+        for version in versions
+        if chosen(version) and _offers(version, party, collection_id)
+    ]
+    await objects.set_words(tx, words)
     await objects.forget_unheld(tx, ids)
 
 
@@ -199,12 +222,14 @@ async def _take(
         collection_id=collection_id,
         held=await objects.offered(tx, ids),
         standing=await _posted_by(tx, collection_id, ids) if posted else {},
+        copies=frozenset(await copies.originals_of(tx, ids)),
+        posted=posted,
     )
     entering: list[tuple[int, ObjectVersion]] = []
     for index, version in enumerate(versions):
         if version is None or answers[index] is not None:
             continue
-        answers[index] = door.claims_too_much(version)
+        answers[index] = door.claims_too_much(version, [earlier for _, earlier in entering])
         if answers[index] is None:
             entering.append((index, version))
     stored = await objects.add_versions(tx, [version for _, version in entering], received=now)
@@ -256,26 +281,40 @@ class _Door:
     collection_id: str
     held: Mapping[str, Sequence[HeldVersion]]
     standing: Mapping[str, str]  # who posted what stands in the collection that is posted into
+    copies: frozenset[str]  # those of the ids that are redacted copies of ours
+    posted: bool
 
-    def claims_too_much(self, version: ObjectVersion) -> Received | None:
-        """The answer to an object that speaks for somebody its bringer is not; None when it does not."""
+    def claims_too_much(self, version: ObjectVersion, let_in: Sequence[ObjectVersion]) -> Received | None:
+        """The answer to an object that speaks for somebody its bringer is not; None when it does not.
+
+        `let_in`: what came through the door before it in the same offer.
+        """
         held = self.held.get(version.id, ())
         same = any(one.sha256 == version.sha256 for one in held)
-        ours = any(source.party_id == OURS for one in held for source in one.sources)
-        if ours and version.version is not None and version.type not in _SHARED_TYPES:
+        if self._is_ours(version, held) and version.version is not None and version.type not in _SHARED_TYPES:
             if same:
                 return _received("duplicate", version, _COME_BACK)
             return _received("quarantined", version, "this id is ours, and only this node makes versions of it")
         if version.creator == self.node.identity or version.id == self.node.identity:
             return _received("quarantined", version, "it speaks in the name of this node, which did not make it")
-        if any(one.sha256 != version.sha256 and self._brought(one, version) for one in held):
+        if any(one.sha256 != version.sha256 and self._brought(one, version) for one in held) or any(
+            one.sha256 != version.sha256 and _is_same_version(one, version) for one in let_in
+        ):
             reason = "the same source gave other content for this very version: a change is a new version"
             return _received("quarantined", version, reason)
+        # STIX 2.1 §3.2: versions are its creator's affair. (A writer learns nothing of what others brought.)
+        if not self.posted and any(one.versioned and one.creator != version.creator for one in held):
+            return _received("quarantined", version, "an object's creator never changes, and this is another one")
         poster = self.standing.get(version.id)
         if poster is not None and poster != self.party.id and not same:
             reason = "another writer posted this object: add a note, an opinion or a sighting"
             return _received("refused", version, reason)
         return None
+
+    def _is_ours(self, version: ObjectVersion, held: Sequence[HeldVersion]) -> bool:
+        return version.id in self.copies or any(
+            source.party_id == OURS and source.collection_id == OURS for one in held for source in one.sources
+        )
 
     def _brought(self, held: HeldVersion, version: ObjectVersion) -> bool:
         """Whether the same bringer, through the same collection, gave this content for the version of another."""
@@ -297,6 +336,15 @@ class _Door:
             hops=hops,
             at=now,
         )
+
+
+def _is_same_version(one: ObjectVersion, other: ObjectVersion) -> bool:
+    return (
+        one.id == other.id
+        and one.version is not None
+        and other.version is not None
+        and version_key(one.version) == version_key(other.version)
+    )
 
 
 def _same_word(word: Word, source: Source) -> bool:

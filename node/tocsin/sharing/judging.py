@@ -7,14 +7,14 @@ shows them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.policy.closure import Candidate, Settled, State, closed_copy, settle
 from tocsin.policy.decide import decide, decide_creator
 from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole
 from tocsin.policy.redact import GROUPS, CopyImpossible, redacted
+from tocsin.sharing.node import OURS
 from tocsin.sharing.subjects import Court, Lineage, Subject, load_subjects
 from tocsin.stix.objects import FREE_TYPES, keyed_id, named, references
 from tocsin.store import copies, releases
@@ -71,29 +71,56 @@ class Verdict:
         return self.lineage.hops if self.lineage is not None else 0
 
 
-@dataclass(slots=True)
-class _Case:
-    """A subject while it is being judged."""
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """What policy says of one source's account of an object.
 
-    subject: Subject
+    `free`: it needs no rule, because something names it. `revocation`: what may be told of a revoked version.
+    """
+
     lineage: Lineage | None
     decision: Decision
     free: bool = False
-    barred: tuple[Reason, ...] = ()
     revocation: Mapping[str, Any] | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return isinstance(self.decision, Whole | Copy)
+
+
+@dataclass(slots=True)
+class _Case:
+    """A subject while it is being judged: one source is heard, and the next one if that comes to nothing."""
+
+    subject: Subject
+    hearing: _Hearing
+    others: list[_Hearing] = field(default_factory=list)
+    barred: tuple[Reason, ...] = ()
+
+    @property
+    def lineage(self) -> Lineage | None:
+        return self.hearing.lineage
+
+    @property
+    def decision(self) -> Decision:
+        return self.hearing.decision
+
+    @property
+    def free(self) -> bool:
+        return self.hearing.free
 
     @property
     def value(self) -> Mapping[str, Any]:
         return self.lineage.newest.value if self.lineage is not None else {}
 
     @property
-    def revoked(self) -> bool:
-        return self.lineage is not None and self.lineage.newest.revoked
+    def anchors(self) -> frozenset[str]:
+        return self.lineage.anchors if self.lineage is not None else frozenset()
 
     @property
     def targets(self) -> frozenset[str]:
         """What has to stand here with it; a revocation speaks of nothing but itself."""
-        if self.revocation is not None:
+        if self.lineage is None or (self.lineage.newest.revoked and not self.lineage.provenance.posted_here):
             return frozenset()
         return frozenset(t for _, t in references(self.value) if t.partition("--")[0] not in FREE_TYPES)
 
@@ -109,6 +136,10 @@ class _Case:
             case _:
                 return State.OUT
 
+    def hear_the_next(self) -> None:
+        self.hearing, *self.others = self.others
+        self.barred = ()
+
 
 @dataclass(slots=True)
 class _Docket:
@@ -120,6 +151,8 @@ class _Docket:
     standing: dict[str, Standing] = field(default_factory=dict)  # by the id that stands: original's or copy's
     # who is named as creator, and on whose word: only those parties' own account of the identity is free
     creators: dict[str, set[str]] = field(default_factory=dict)
+    created_before: set[str] = field(default_factory=set)  # of those, whom something that stands names
+    unneeded: set[str] = field(default_factory=set)  # identities that turned out to be nobody's creator here
 
     def stands(self, id_: str) -> State:
         if id_ in self.standing:
@@ -170,30 +203,40 @@ async def _open_cases(tx: Transaction, docket: _Docket, asked: list[str]) -> Non
     while wave:
         await _look_up_standing(tx, docket, wave)
         subjects |= await load_subjects(tx, docket.court, wave, docket.standing)
-        identities = [id_ for id_ in wave if subjects[id_].type == "identity"]
+        identities = [id_ for id_ in wave if subjects[id_].type == "identity" and not subjects[id_].constant]
         known = await releases.creators_standing(tx, docket.court.collection_id, identities)
+        docket.created_before |= set(known)
         again = _note_creators(docket, known)
         opened = [id_ for id_ in wave if subjects[id_].lineages or id_ in asked]
         for id_ in opened:
             docket.cases[id_] = _case(docket, subjects[id_])
-        speaking: dict[str, set[str]] = {}
-        for id_ in opened:
-            lineage = docket.cases[id_].lineage
-            if docket.cases[id_].best is State.WHOLE and lineage is not None and lineage.newest.creator:
-                speaking.setdefault(lineage.newest.creator, set()).add(lineage.party_id)
         # an identity opened before it was known who names it as creator is judged again
-        for id_ in {*again, *_note_creators(docket, speaking)} & set(docket.cases):
+        for id_ in {*again, *_note_creators(docket, _speaking(docket, opened))} & set(docket.cases):
             docket.cases[id_] = _case(docket, subjects[id_])
             opened.append(id_)
         names: set[str] = set()
         anchors: set[str] = set()
         for id_ in opened:
-            if (case := docket.cases[id_]).best is not State.OUT:
-                names |= named(case.value) | {docket.court.node.identity}
-                anchors |= case.subject.anchors
+            case = docket.cases[id_]
+            for hearing in (case.hearing, *case.others):
+                if hearing.allowed and hearing.lineage is not None:
+                    names |= named(hearing.lineage.newest.value) | {docket.court.node.identity}
+                    anchors |= hearing.lineage.anchors
         unopened = sorted((names | anchors) - set(subjects))
         await _look_up_standing(tx, docket, unopened)
         wave = [id_ for id_ in unopened if id_ in anchors or docket.stands(id_) is State.OUT]
+
+
+def _speaking(docket: _Docket, ids: Iterable[str]) -> dict[str, set[str]]:
+    """Whom these would name as creator if they entered whole, and on whose word."""
+    found: dict[str, set[str]] = {}
+    for id_ in ids:
+        case = docket.cases[id_]
+        for hearing in (case.hearing, *case.others):
+            lineage = hearing.lineage
+            if isinstance(hearing.decision, Whole) and lineage is not None and lineage.newest.creator:
+                found.setdefault(lineage.newest.creator, set()).add(lineage.party_id)
+    return found
 
 
 def _note_creators(docket: _Docket, speaking: Mapping[str, set[str]]) -> set[str]:
@@ -214,72 +257,98 @@ async def _look_up_standing(tx: Transaction, docket: _Docket, ids: list[str]) ->
 
 
 def _case(docket: _Docket, subject: Subject) -> _Case:
-    """The case of the source that is heard: of those that policy allows the authentic one, else the newest."""
+    """The case of the source that is heard first, with those that are heard if it comes to nothing."""
     if not subject.lineages:
-        return _Case(subject, None, Deny((_why_absent(subject),)))
-    cases = [_case_of(docket, subject, lineage) for lineage in subject.lineages]
-    allowed = [case for case in cases if isinstance(case.decision, Whole | Copy)]
-    if allowed:
-        return min(allowed, key=_hearing_order if _is_versioned(allowed) else partial(_first_entered, docket))
-    return min(cases, key=lambda case: not isinstance(case.decision, Stuck))
+        return _Case(subject, _Hearing(None, Deny((_why_absent(subject),))))
+    hearings = [_hear(docket, subject, lineage) for lineage in subject.lineages]
+    if stuck := _keeps_what_stands(docket, subject, hearings):
+        return _Case(subject, stuck)
+    final = [one for one in hearings if _is_final(one)]
+    allowed = sorted((one for one in hearings if one.allowed), key=_order(docket, subject))
+    first, *others = final or allowed or hearings
+    return _Case(subject, first, others if first.allowed else [])
 
 
-def _hearing_order(case: _Case) -> tuple[bool, bool, tuple[int, ...], str]:
-    """Authentic before asserted, whatever came first; nobody's mere assertion ends what others say by revoking it;
-    then the newest version, and of two contents of one version the lower hash (DESIGN 2.7)."""
-    assert case.lineage is not None  # noqa: S101  (only cases that are heard are ordered; for the type checker)
-    newest = case.lineage.newest
-    authentic = case.lineage.provenance.authentic
-    later_first = tuple(-ord(character) for character in newest.version_key)
-    return (not authentic, newest.revoked and not authentic, later_first, newest.sha256)
+def _keeps_what_stands(docket: _Docket, subject: Subject, hearings: list[_Hearing]) -> _Hearing | None:
+    """The hearing that could not be judged, where it keeps an object as it stands: an error never recalls, and it
+    lets nobody else in instead. Of what does not stand, an error keeps out only its own source."""
+    stuck = [one for one in hearings if isinstance(one.decision, Stuck)]
+    if not stuck or (docket.stands(subject.id) is State.OUT and any(one.allowed for one in hearings)):
+        return None
+    if docket.stands(subject.id) is not State.WHOLE:
+        return stuck[0]
+    seqs = {version.seq for version in docket.standing[subject.id].versions.values()}
+    vouching = [one for one in stuck if one.lineage and any(v.seq in seqs for v in one.lineage.versions)]
+    return next(iter(vouching), None if any(one.allowed for one in hearings) else stuck[0])
 
 
-def _is_versioned(cases: Iterable[_Case]) -> bool:
-    return all(case.lineage is not None and case.lineage.newest.versioned for case in cases)
+def _is_final(hearing: _Hearing) -> bool:
+    """Whether its creator's own node has revoked it: then nobody else is heard."""
+    lineage = hearing.lineage
+    return lineage is not None and lineage.newest.revoked and lineage.provenance.authentic
 
 
-def _first_entered(docket: _Docket, case: _Case) -> tuple[bool, int]:
-    """Of an observable, which has no versions, the content that stands is heard, else the first that came."""
-    assert case.lineage is not None  # noqa: S101  (only cases that are heard are ordered; for the type checker)
-    newest, here = case.lineage.newest, docket.standing.get(case.subject.id)
-    return (here is None or newest.version_key not in here.versions, newest.seq)
+def _order(docket: _Docket, subject: Subject) -> Callable[[_Hearing], tuple[Any, ...]]:
+    """Which source is heard first (DESIGN 2.7): authentic before asserted, whatever came first; nobody's mere
+    assertion ends or redacts what others say; then the newest version, and of two contents the lower hash.
+
+    Of an observable, which has neither creator nor versions, the content that stands, and of one content whoever
+    gave it to us before ourselves: else what we hold unpublished would show in what becomes of it.
+    """
+    here = docket.standing.get(subject.id)
+
+    def key(hearing: _Hearing) -> tuple[Any, ...]:
+        assert hearing.lineage is not None  # noqa: S101  (what has no lineage is not heard; for the type checker)
+        newest, provenance = hearing.lineage.newest, hearing.lineage.provenance
+        if not newest.versioned:
+            stands = here is not None and newest.version_key in here.versions
+            return (not stands, hearing.lineage.ours, not provenance.posted_here, newest.seq)
+        later_first = tuple(-ord(character) for character in newest.version_key)
+        merely_says = (newest.revoked, isinstance(hearing.decision, Copy))
+        authentic = provenance.authentic
+        return (not authentic, (False, False) if authentic else merely_says, (*later_first, 1), newest.sha256)
+
+    return key
 
 
-def _case_of(docket: _Docket, subject: Subject, lineage: Lineage) -> _Case:
+def _hear(docket: _Docket, subject: Subject, lineage: Lineage) -> _Hearing:
     court = docket.court
-    free = subject.constant or lineage.party_id in docket.creators.get(subject.id, set()) - {""}
+    if subject.constant and subject.type not in FREE_TYPES:
+        return _Hearing(lineage, Whole(()), free=True)  # who speaks for this node is told to everybody who asks
+    naming = docket.creators.get(subject.id, set()) - {OURS}
+    free = subject.constant or (lineage.party_id in naming and subject.id not in docket.unneeded)
     if far := _travelled_too_far(court, subject, lineage):
-        return _Case(subject, lineage, Deny((far,)))
+        return _Hearing(lineage, Deny((far,)))
     ask = decide_creator if free else decide
     policy = court.configuration.policy_of(court.key)
     decision = ask(policy, court.settings, lineage.newest.value, lineage.provenance, court.readers)
     if free and isinstance(decision, Copy):
         # who speaks is not redacted: a creator enters whole, or what names it does not enter whole either
-        decision = Whole(decision.reasons) if subject.constant else Deny(decision.reasons)
+        decision = Deny(decision.reasons)
     if lineage.newest.revoked and not lineage.provenance.posted_here:
         return _revoking(docket, subject, lineage, decision)
-    return _Case(subject, lineage, decision, free)
+    return _Hearing(lineage, decision, free)
 
 
 _REVOKED = Reason("revoked", "its creator revoked it: that enters every log that holds the id, and no other")
 
 
-def _revoking(docket: _Docket, subject: Subject, lineage: Lineage, decision: Decision) -> _Case:
+def _revoking(docket: _Docket, subject: Subject, lineage: Lineage, decision: Decision) -> _Hearing:
     """DESIGN 2.3: a creator's revocation is not judged; where policy allows no more, it tells id, type and dates.
 
     What somebody else says was revoked is judged like anything else that he says.
     """
     stands = docket.stands(subject.id)
     if stands is State.OUT:
-        return _Case(subject, lineage, Deny((_REVOKED,)))
+        return _Hearing(lineage, Deny((_REVOKED,)))
     if stands is State.WHOLE and isinstance(decision, Whole):
-        return _Case(subject, lineage, Whole((_REVOKED,)))
+        return _Hearing(lineage, Whole((_REVOKED,)))
     if not lineage.provenance.authentic:
-        return _Case(subject, lineage, Deny(decision.reasons))
+        return _Hearing(lineage, Deny(decision.reasons))
     if stands is State.COPY:
-        return _Case(subject, lineage, Copy(frozenset(GROUPS), frozenset(), (_REVOKED,)))
+        return _Hearing(lineage, Copy(frozenset(GROUPS), frozenset(), (_REVOKED,)))
     bare = _bare(lineage.newest)
-    return _Case(subject, lineage, Deny((_REVOKED,)) if bare is None else Whole((_REVOKED,)), revocation=bare)
+    return _Hearing(lineage, Deny((_REVOKED,)) if bare is None else Whole((_REVOKED,)), revocation=bare)
 
 
 def _bare(version: HeldVersion) -> Mapping[str, Any] | None:
@@ -324,43 +393,100 @@ def _travelled_too_far(court: Court, subject: Subject, lineage: Lineage) -> Reas
 
 
 def _follow_incidents(docket: _Docket) -> None:
-    """What was made with an incident is redacted as that is: else it would tell what the incident may not."""
+    """What was made with an incident is redacted as that is, and stuck where that is: else it would tell what the
+    incident may not."""
     for case in docket.cases.values():
-        leading = [docket.cases[anchor].decision for anchor in case.subject.anchors if anchor in docket.cases]
-        redactions = [decision for decision in leading if isinstance(decision, Copy)]
-        if case.lineage is None or not case.lineage.ours or not redactions or case.best is State.OUT:
-            continue
-        own = [case.decision] if isinstance(case.decision, Copy) else []
-        everything = [*own, *redactions]
-        case.decision = Copy(
-            groups=frozenset().union(*(decision.groups for decision in everything)),
-            keep=frozenset.intersection(*(decision.keep for decision in everything)),
-            reasons=tuple(dict.fromkeys(reason for decision in everything for reason in decision.reasons)),
-        )
+        case.hearing = _following(docket, case.hearing)
+        case.others = [_following(docket, hearing) for hearing in case.others]
+
+
+def _following(docket: _Docket, hearing: _Hearing) -> _Hearing:
+    anchors = hearing.lineage.anchors if hearing.lineage is not None else frozenset()
+    leading = [docket.cases[anchor].decision for anchor in sorted(anchors) if anchor in docket.cases]
+    if not hearing.allowed or not leading:
+        return hearing
+    if stuck := next((decision for decision in leading if isinstance(decision, Stuck)), None):
+        return replace(hearing, decision=stuck)
+    redacting = [decision for decision in [hearing.decision, *leading] if isinstance(decision, Copy)]
+    if not redacting:
+        return hearing
+    copy = Copy(
+        groups=frozenset().union(*(decision.groups for decision in redacting)),
+        keep=frozenset.intersection(*(decision.keep for decision in redacting)),
+        reasons=tuple(dict.fromkeys(reason for decision in redacting for reason in decision.reasons)),
+    )
+    return replace(hearing, decision=copy)
 
 
 # --- settling: closure, and the copies -----------------------------------------------------------------------
 
 
 def _settle(docket: _Docket) -> tuple[Settled, dict[str, RedactedCopy]]:
-    """Closure and copies together: a copy that cannot be made is out, and so is what names it whole."""
-    named_here = {target for case in docket.cases.values() for target in case.targets | case.subject.anchors}
+    """Closure and copies together, until nothing has to be heard again.
+
+    A copy that cannot be made is out, and so is what names it whole. Where the source that is heard comes to
+    nothing, the next one is: nobody keeps out what others may say by saying more himself. Who is named as creator
+    by nothing that enters is free no longer. A case goes through each of its sources once, so it ends.
+    """
+    named_here = {target for case in docket.cases.values() for target in _may_name(case)}
     standing = {id_: docket.stands(id_) for id_ in named_here}
     while True:
         settled = settle(_candidates(docket), standing)
-        made: dict[str, RedactedCopy] = {}
-        impossible = False
+        made, failed = _copies(docket, settled.states)
         for id_, state in settled.states.items():
             case = docket.cases[id_]
-            if state is not State.COPY or isinstance(case.decision, Stuck):
-                continue
-            try:
-                made[id_] = _copy(docket, case, settled.states)
-            except CopyImpossible as why:
-                case.barred = (Reason("copy", str(why)),)
-                impossible = True
-        if not impossible:
+            if (state is State.OUT or case.barred) and case.others:
+                case.hear_the_next()
+                failed = True
+        if not failed and not _no_longer_free(docket, settled.states):
             return settled, made
+
+
+def _copies(docket: _Docket, states: Mapping[str, State]) -> tuple[dict[str, RedactedCopy], bool]:
+    """The copies of what should stand as one, and whether some turned out to be impossible."""
+    made: dict[str, RedactedCopy] = {}
+    failed = False
+    for id_, state in states.items():
+        case = docket.cases[id_]
+        if state is not State.COPY or isinstance(case.decision, Stuck):
+            continue
+        try:
+            made[id_] = _copy(docket, case, states)
+        except CopyImpossible as why:
+            case.barred = (Reason("copy", str(why)),)
+            failed = True
+    return made, failed
+
+
+def _may_name(case: _Case) -> set[str]:
+    """What any source's account of a case names, or was made with."""
+    found: set[str] = set()
+    for hearing in (case.hearing, *case.others):
+        if hearing.lineage is not None:
+            found |= {target for _, target in references(hearing.lineage.newest.value)} | hearing.lineage.anchors
+    return found
+
+
+def _no_longer_free(docket: _Docket, states: Mapping[str, State]) -> bool:
+    """Judge as anybody's the identities that entered as creators of what then did not enter itself."""
+    speaking = {
+        case.lineage.newest.creator
+        for id_, case in docket.cases.items()
+        if case.lineage is not None and states[id_] is State.WHOLE and case.lineage.newest.creator
+    }
+    fresh = {
+        id_
+        for id_, case in docket.cases.items()
+        if case.free
+        and not case.subject.constant
+        and states[id_] is not State.OUT
+        and id_ not in speaking
+        and id_ not in docket.created_before
+    }
+    docket.unneeded |= fresh
+    for id_ in fresh:
+        docket.cases[id_] = _case(docket, docket.cases[id_].subject)
+    return bool(fresh)
 
 
 def _candidates(docket: _Docket) -> Iterable[Candidate]:
@@ -373,9 +499,9 @@ def _candidates(docket: _Docket) -> Iterable[Candidate]:
             id=id_,
             best=case.best,
             targets=case.targets,
-            ours=lineage.ours,
+            ours=lineage.ours and case.subject.type not in FREE_TYPES,
             as_posted=lineage.provenance.posted_here,
-            anchors=case.subject.anchors if lineage.ours else frozenset(),
+            anchors=lineage.anchors,
         )
 
 
@@ -435,7 +561,7 @@ async def _drop_unnamed(
     definitions = sorted(id_ for id_ in free if id_.partition("--")[0] in FREE_TYPES)
     wave |= await releases.named_by_standing(tx, here, definitions, without=gone)
     wave |= set(await releases.creators_standing(tx, here, sorted(free - set(definitions)), without=gone))
-    wave |= {id_ for id_ in free if _allowed_by_rule(docket.court, docket.cases[id_])}
+    wave |= {id_ for id_ in free if _stands_by_rule(docket, docket.cases[id_])}
     needed: set[str] = set()
     while wave:
         needed |= wave
@@ -443,13 +569,16 @@ async def _drop_unnamed(
     return {id_: State.OUT if id_ in free - needed else state for id_, state in states.items()}
 
 
-def _allowed_by_rule(court: Court, case: _Case) -> bool:
-    """Whether a rule lets in, for its own sake, what would otherwise enter only because it is named."""
+def _stands_by_rule(docket: _Docket, case: _Case) -> bool:
+    """Whether a rule lets in, for its own sake, what would otherwise stand only because it is named; an error in
+    one recalls nothing."""
     if case.subject.type in FREE_TYPES or case.lineage is None:
         return False
+    court = docket.court
     policy = court.configuration.policy_of(court.key)
     decision = decide(policy, court.settings, case.value, case.lineage.provenance, court.readers)
-    return isinstance(decision, Whole)
+    stands = docket.stands(case.subject.id) is not State.OUT
+    return isinstance(decision, Whole) or (isinstance(decision, Stuck) and stands)
 
 
 def _verdict(
@@ -462,7 +591,7 @@ def _verdict(
     if waits_for:
         missing = ", ".join(sorted(waits_for))
         reasons = (*reasons, Reason("closure", f"it names what does not stand whole here: {missing}"))
-    elif state is State.OUT and case.best is not State.OUT and case.subject.anchors:
+    elif state is State.OUT and case.best is not State.OUT and case.anchors:
         reasons = (*reasons, Reason("company", "the incident that it was made with does not stand here"))
     return Verdict(
         subject=case.subject,
@@ -475,29 +604,30 @@ def _verdict(
         standing=docket.standing.get(id_) or (docket.standing.get(link.copy_id) if link else None),
         copy=copy if state is State.COPY else None,
         link=link,
-        revocation=case.revocation,
+        revocation=case.hearing.revocation,
         waits_for=waits_for,
     )
 
 
 def _entering(docket: _Docket, case: _Case) -> tuple[HeldVersion, ...]:
-    """The versions of the heard source that may stand: the newest decides, and an older one that is not here yet
-    enters only if it could have entered by itself; none beside a revocation."""
+    """The versions of the heard source that may stand: the newest, which was judged, and older ones that stand
+    already. A writer's older version enters too, where policy would have let it in by itself; nothing enters
+    beside a revocation."""
     if case.lineage is None:
         return ()
     *older, newest = case.lineage.versions
     here = docket.standing.get(case.subject.id)
     stands = {version.seq for version in here.versions.values()} if here is not None else set()
-    if newest.revoked:
-        return (*(version for version in older if version.seq in stands), newest)
-    policy = docket.court.configuration.policy_of(docket.court.key)
-    settings, readers = docket.court.settings, docket.court.readers
-    kept = [
-        version
-        for version in older
-        if version.seq in stands
-        or isinstance(decide(policy, settings, version.value, case.lineage.provenance, readers), Whole)
-    ]
+    kept = [version for version in older if version.seq in stands]
+    if case.lineage.provenance.posted_here and not newest.revoked:
+        policy = docket.court.configuration.policy_of(docket.court.key)
+        settings, readers, provenance = docket.court.settings, docket.court.readers, case.lineage.provenance
+        kept = [
+            version
+            for version in older
+            if version.seq in stands
+            or isinstance(decide(policy, settings, version.value, provenance, readers), Whole)
+        ]
     return (*kept, newest)
 
 

@@ -5,14 +5,16 @@ each object up to its newest version; what comes later waits for another word, u
 `follow` (DESIGN 2.2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tocsin.errors import NotFound, Refused
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release
 from tocsin.store import audit, copies, objects, publications, records, releases
-from tocsin.store.publications import Publication
+from tocsin.store.objects import HeldVersion
+from tocsin.store.publications import Publication, PublicationState
+from tocsin.store.records import Belonging
 from tocsin.store.transaction import Transaction
 
 
@@ -31,16 +33,19 @@ async def publish(
     What a person holds in one collection only stays held there, unless that collection is named. Raises NotFound
     for an unknown collection, Refused for an incident that was not made here.
     """
-    company = await _made_here(tx, incident_ids)
     known = await _collections(tx, key)
-    words = await publications.publications(tx, list(company))
+    company = await _made_here(tx, incident_ids)
+    words = await publications.publications(tx, [one.object_id for one in company])
     said = []
-    for id_, version_key in company.items():
-        places = [known[key]] if key is not None else _places(words, id_)
-        said += [Publication(id_, place, "published", version_key, follow, now) for place in places]
+    for one, version_key in company.items():
+        everywhere = words.get((one.incident_id, one.object_id, OURS))
+        following = follow or (everywhere is not None and everywhere.follow)
+        places = [known[key]] if key is not None else _places(words, one)
+        said += [_word(one, place, "published", version_key, now, follow=following) for place in places]
     await publications.set_publications(tx, said)
     await _note(tx, "published", incident_ids, {"collection": key, "follow": follow}, now)
-    return await release(tx, configuration, node, list(company), now=now, keys=None if key is None else {key})
+    ids = list(dict.fromkeys(one.object_id for one in company))
+    return await release(tx, configuration, node, ids, now=now, keys=None if key is None else {key})
 
 
 async def hold(
@@ -56,25 +61,36 @@ async def hold(
 
     What was let in already stays, as it is now, and is judged as before; what is newer waits. Raises as `publish`.
     """
-    company = await _made_here(tx, incident_ids)
     known = await _collections(tx, key)
-    words = await publications.publications(tx, list(company))
+    company = await _made_here(tx, incident_ids)
+    ids = list(dict.fromkeys(one.object_id for one in company))
+    words = await publications.publications(tx, ids)
     said = []
     for place in known.values():
-        standing = await _standing(tx, place, list(company))
-        for id_, version_key in company.items():
-            covered = _covered(words, id_, place, version_key) if id_ in standing else None
-            said.append(Publication(id_, place, "held", covered, False, now))
+        standing = await _standing(tx, place, ids)
+        for one, version_key in company.items():
+            covered = _covered(words, one, place, version_key) if one.object_id in standing else None
+            said.append(_word(one, place, "held", covered, now))
     if key is None:
-        said += [Publication(id_, OURS, "held", None, False, now) for id_ in company]
+        said += [_word(one, OURS, "held", None, now) for one in company]
     await publications.set_publications(tx, said)
     await _note(tx, "held", incident_ids, {"collection": key}, now)
-    return await release(tx, configuration, node, list(company), now=now, keys=set(known))
+    return await release(tx, configuration, node, ids, now=now, keys=set(known))
 
 
-def _covered(words: dict[tuple[str, str], Publication], id_: str, place: str, newest: str) -> str | None:
+Words = Mapping[tuple[str, str, str], Publication]
+
+
+def _word(
+    one: Belonging, place: str, state: PublicationState, version_key: str | None, now: int, *, follow: bool = False
+) -> Publication:
+    return Publication(one.incident_id, one.object_id, place, state, version_key, follow, now)
+
+
+def _covered(words: Words, one: Belonging, place: str, newest: str) -> str | None:
     """Up to which version key the words so far let it in."""
-    here, everywhere = words.get((id_, place)), words.get((id_, OURS))
+    here = words.get((one.incident_id, one.object_id, place))
+    everywhere = words.get((one.incident_id, one.object_id, OURS))
     if here is not None and here.state == "held":
         return here.version_key
     if any(word is not None and word.follow for word in (here, everywhere)):
@@ -83,16 +99,24 @@ def _covered(words: dict[tuple[str, str], Publication], id_: str, place: str, ne
     return max(keys, default=newest)  # let in by following its incident: then up to what is newest
 
 
-def _places(words: dict[tuple[str, str], Publication], id_: str) -> list[str]:
+def _places(words: Words, one: Belonging) -> list[str]:
     """Where a word for all collections counts: wherever nobody holds the object in one collection only."""
-    everywhere = words.get((id_, OURS))
+    everywhere = words.get((one.incident_id, one.object_id, OURS))
     all_held = everywhere is not None and everywhere.state == "held"
-    own = [place for about, place in words if about == id_ and place != OURS]
-    return [OURS, *(place for place in own if all_held or words[id_, place].state == "published")]
+    return [
+        OURS,
+        *(
+            place
+            for (incident_id, object_id, place), word in words.items()
+            if (incident_id, object_id) == (one.incident_id, one.object_id)
+            and place != OURS
+            and (all_held or word.state == "published")
+        ),
+    ]
 
 
-async def _made_here(tx: Transaction, incident_ids: Sequence[str]) -> dict[str, str]:
-    """Everything that belongs to the incidents, with the newest version key of each.
+async def _made_here(tx: Transaction, incident_ids: Sequence[str]) -> dict[Belonging, str]:
+    """Everything that belongs to the incidents, with the newest version key of each object.
 
     What others made is their release, and no person's word here is asked for it.
     """
@@ -100,24 +124,26 @@ async def _made_here(tx: Transaction, incident_ids: Sequence[str]) -> dict[str, 
     if missing := sorted(set(incident_ids) - {one.incident_id for one in belongings}):
         raise Refused(f"{missing[0]} was not made here: only our own incidents wait for a person's word")
     offered = await objects.offered(tx, sorted({one.object_id for one in belongings}))
-    ours = {
-        id_: [
-            v.version_key
-            for v in versions
-            if any(s.party_id == OURS and s.collection_id == OURS for s in v.sources)
-        ]
+    newest = {
+        id_: max(keys)
         for id_, versions in offered.items()
+        if (keys := [version.version_key for version in versions if _is_ours(version)])
     }
-    return {id_: max(keys) for id_, keys in ours.items() if keys}
+    return {one: newest[one.object_id] for one in belongings if one.object_id in newest}
+
+
+def _is_ours(version: HeldVersion) -> bool:
+    return any(source.party_id == OURS and source.collection_id == OURS for source in version.sources)
 
 
 async def _collections(tx: Transaction, key: str | None) -> dict[str, str]:
+    """The collections that a word is for, held from before their logs are looked at until the word counts."""
     known = {row.key: row.id for row in await releases.collections(tx)}
-    if key is None:
-        return known
-    if key not in known:
+    if key is not None and key not in known:
         raise NotFound(f"no collection {key!r}")
-    return {key: known[key]}
+    meant = known if key is None else {key: known[key]}
+    await releases.lock(tx, meant.values())
+    return meant
 
 
 async def _standing(tx: Transaction, collection_id: str, ids: Sequence[str]) -> set[str]:

@@ -81,21 +81,32 @@ async def _release_in(tx: Transaction, court: Court, asked: list[str], now: int)
     while wave:
         verdicts = await judge(tx, court, wave)
         entries: list[Entry] = []
+        outcomes: list[Outcome] = []
         for verdict in verdicts:
             written, outcome = await _carry_out(tx, court, verdict, now)
             entries += written
+            outcomes.append(outcome)
             if verdict.stuck:
                 stuck += verdict.reasons
-            if outcome.what in MOVED or (verdict.id in asked and verdict.id not in found):
-                found[verdict.id] = outcome
         await releases.append(tx, court.collection_id, entries, court.configuration.sha256, now)
         await _note_what_was_let_in(tx, court, verdicts, now)
-        await _forget_withdrawn_copies(tx, court, entries, now)
-        wave = await _concerned(tx, verdicts)
+        await _let_go(tx, court, verdicts, entries, now)
+        _add(found, outcomes, asked)
+        wave = await _concerned(tx, verdicts, outcomes)
     if stuck:
         await releases.set_stuck(tx, court.collection_id, f"{stuck[0].rule}: {stuck[0].text}")
     await audit.append_all(tx, [_event(outcome) for outcome in found.values() if outcome.what in MOVED], now)
     return list(found.values())
+
+
+def _add(found: dict[str, Outcome], outcomes: list[Outcome], asked: Collection[str]) -> None:
+    """What became of each object in the end: how it stood at first, and the last that was done."""
+    for outcome in outcomes:
+        first = found.get(outcome.object_id)
+        if outcome.what in MOVED:
+            found[outcome.object_id] = outcome if first is None else replace(outcome, before=first.before)
+        elif first is None and outcome.object_id in asked:
+            found[outcome.object_id] = outcome
 
 
 async def _note_what_was_let_in(tx: Transaction, court: Court, verdicts: list[Verdict], now: int) -> None:
@@ -103,36 +114,45 @@ async def _note_what_was_let_in(tx: Transaction, court: Court, verdicts: list[Ve
     if court.settings.release != "automatic":
         return
     let_in = [
-        (verdict.id, verdict.lineage.newest.version_key)
+        (incident, verdict.id, verdict.lineage.newest.version_key)
         for verdict in verdicts
         if verdict.state is not State.OUT and verdict.lineage is not None and verdict.lineage.ours
+        for incident in verdict.lineage.anchors or {verdict.id}
+        if not verdict.subject.constant
     ]
     await publications.note_released(tx, court.collection_id, let_in, now)
 
 
-async def _forget_withdrawn_copies(tx: Transaction, court: Court, entries: list[Entry], now: int) -> None:
-    """A copy is kept for the log alone: what of it is withdrawn, we no longer hold."""
-    left = [entry for entry in entries if entry.op == "withdraw" and entry.form == "copy"]
-    words = [
-        Word(entry.version_seq, OURS, court.collection_id, "withdraw", authentic=False, hops=0, at=now)
-        for entry in left
-        if entry.version_seq is not None
+async def _let_go(tx: Transaction, court: Court, verdicts: list[Verdict], entries: list[Entry], now: int) -> None:
+    """What follows from leaving: a copy, or a bare revocation, was kept for this log alone; and what a person
+    holds waits for that person again, though it was let in when it was held."""
+    seqs = {entry.version_seq for entry in entries if entry.op == "withdraw" and entry.version_seq is not None}
+    ours = [
+        (seq, source)
+        for seq, sources in (await objects.sources(tx, seqs)).items()
+        for source in sources
+        if source.party_id == OURS and source.collection_id == court.collection_id and source.live
     ]
+    words = [Word(seq, OURS, court.collection_id, "withdraw", authentic=False, hops=0, at=now) for seq, _ in ours]
     await objects.set_words(tx, words)
-    await objects.forget_unheld(tx, {entry.object_id for entry in left})
+    kept = {seq for seq, _ in ours}
+    await objects.forget_unheld(tx, {entry.object_id for entry in entries if entry.version_seq in kept})
+    left = [one.id for one in verdicts if one.state is State.OUT and one.stands is not State.OUT]
+    await publications.uncover_held(tx, court.collection_id, left)
 
 
-async def _concerned(tx: Transaction, verdicts: list[Verdict]) -> list[str]:
-    """Whom it concerns that these entered or left: who names them, what was made with them, and of what left, whom
-    it named."""
+async def _concerned(tx: Transaction, verdicts: list[Verdict], outcomes: list[Outcome]) -> list[str]:
+    """Whom it concerns that these entered, left or changed: who names them, what was made with them, and whom they
+    named when they stood. What everything names concerns nobody by entering."""
+    changed = {outcome.object_id for outcome in outcomes if outcome.what in MOVED}
     moved: set[str] = set()
-    left: set[str] = set()
     for verdict in verdicts:
-        if verdict.state is not verdict.stands:
+        entered = verdict.stands is State.OUT
+        if verdict.state is not verdict.stands and not (entered and verdict.subject.constant):
             moved |= {verdict.id} if verdict.link is None else {verdict.id, verdict.link.copy_id}
-            if verdict.stands is not State.OUT and verdict.lineage is not None:
-                left |= named(verdict.lineage.newest.value)
-    company = {one.object_id for one in await records.belonging_to(tx, moved)}
+    company = {one.object_id for one in await records.belonging_to(tx, changed)} - {one.id for one in verdicts}
+    gone = {one.id for one in verdicts if one.stands is not State.OUT and one.id in changed}
+    left = await objects.names_of(tx, gone) - {one.id for one in verdicts if one.state is one.stands}
     return sorted((await objects.referring(tx, moved) | company | left) - moved)
 
 

@@ -57,6 +57,7 @@ class Lineage:
     versions: tuple[HeldVersion, ...]
     provenance: Provenance
     hops: int  # how far it would have travelled with us
+    anchors: frozenset[str] = frozenset()  # the incidents of ours that let it in, of what was made with some
 
     @property
     def newest(self) -> HeldVersion:
@@ -72,15 +73,14 @@ class Subject:
     """One object before the court.
 
     `lineages`: one for each source that counts here; none when there is nothing to judge, and then `pending` says
-    whether something of ours waits. `anchors`: the incidents of ours that it was made with (not of an incident
-    itself); `side`: whose it is, where one of them says so. `constant`: what everything of ours names.
+    whether something of ours waits. `side`: whose it is, where an incident that it was made with says so.
+    `constant`: what everything of ours names.
     """
 
     id: str
     type: str
     lineages: tuple[Lineage, ...]
     pending: Pending
-    anchors: frozenset[str]
     side: Side | None
     constant: bool
 
@@ -111,11 +111,19 @@ _BY_SIDE: tuple[Side, ...] = ("victim", "reporter", "attacker")  # what is the v
 
 
 @dataclass(frozen=True, slots=True)
+class _Cover:
+    """How far one incident lets an object in, and why not further."""
+
+    upto: str | None
+    pending: Pending = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
 class _Hearing:
     """What is known beside the objects themselves: people's words, assessments, and who the parties are."""
 
     court: Court
-    words: Mapping[tuple[str, str], Publication]
+    words: Mapping[tuple[str, str, str], Publication]
     assessed: set[str]
     people: Mapping[str, Party]
 
@@ -123,73 +131,82 @@ class _Hearing:
         self, id_: str, versions: Sequence[HeldVersion], belongings: Sequence[Belonging], standing: Standing | None
     ) -> Subject:
         kind = id_.partition("--")[0]
-        incidents = [one.incident_id for one in belongings]
         constant = kind in FREE_TYPES or id_ in self.court.node.creators
-        covered, pending = (_EVERYTHING, "") if constant else self._covered(id_, incidents)
+        covers = {one.incident_id: self._cover(one.incident_id, id_) for one in belongings}
+        covered = max((cover.upto for cover in covers.values() if cover.upto is not None), default=None)
         ours = [version for version in versions if any(_is_ours(source) for source in version.sources)]
+        waits = bool(ours) and not constant and (covered is None or ours[-1].version_key > covered)
+        held = bool(covers) and all(cover.pending == "held" for cover in covers.values())
         sides = {_SIDES[one.role] for one in belongings if one.role in _SIDES}
         return Subject(
             id=id_,
             type=kind,
-            lineages=tuple(self._lineages(versions, covered, incidents, standing)),
-            pending=pending if ours and not (covered and ours[-1].version_key <= covered) else "",
-            anchors=frozenset(incidents) - {id_},
+            lineages=tuple(self._lineages(id_, versions, covers, standing, constant=constant)),
+            pending=("held" if held else "waiting") if waits else "",
             side=next((side for side in _BY_SIDE if side in sides), None),
             constant=constant,
         )
 
-    def _covered(self, id_: str, incidents: Sequence[str]) -> tuple[str | None, Pending]:
-        """Up to which version key our own object was let in here, and what the rest waits for.
+    def _cover(self, incident: str, id_: str) -> _Cover:
+        """How far one incident of ours lets an object that was made with it into this collection.
 
-        A person's word for this collection goes before one for all; what belongs to an incident follows that
-        incident where it is published with `follow` or released automatically, unless a person holds either.
+        A person's word for this collection goes before one for all. What has no word of its own follows its
+        incident where that is published with `follow` or the collection is automatic, unless a person holds it.
         """
-        here, everywhere = self.words.get((id_, self.court.collection_id)), self.words.get((id_, OURS))
-        said = here if here is not None and here.state != "released" else everywhere
-        if said is not None and said.state == "held":
-            return said.version_key, "held"
-        leading = [word for incident in incidents if (word := self._word(incident))]
-        if incidents and len(leading) == len(incidents) and all(word.state == "held" for word in leading):
-            return (here.version_key if here else None), "held"
-        follows = any(word.follow and word.state == "published" for word in [*leading, *([said] if said else [])])
-        if incidents and (follows or self.court.settings.release == "automatic"):
-            return _EVERYTHING, ""
-        keys = [word.version_key for word in (here, everywhere) if word is not None and word.version_key]
-        return max(keys, default=None), "waiting"
+        own, leading = self._words(incident, id_), self._words(incident, incident)
+        said = own or leading
+        if said and said[0].state == "held":
+            return _Cover(own[0].version_key if own else None, "held")
+        if self.court.settings.release == "automatic" or any(word.follow for word in (*own, *leading)):
+            return _Cover(_EVERYTHING, "")
+        keys = [word.version_key for word in own if word.version_key]
+        return _Cover(max(keys, default=None))
 
-    def _word(self, incident: str) -> Publication | None:
-        here = self.words.get((incident, self.court.collection_id))
-        return here if here is not None and here.state != "released" else self.words.get((incident, OURS), here)
+    def _words(self, incident: str, id_: str) -> list[Publication]:
+        """What counts here, the foremost first: a person's word for this collection alone, or all there are."""
+        here = self.words.get((incident, id_, self.court.collection_id))
+        everywhere = self.words.get((incident, id_, OURS))
+        if here is not None and here.state != "released":
+            return [here]
+        return [word for word in (everywhere, here) if word is not None]
 
     def _lineages(
         self,
+        id_: str,
         versions: Sequence[HeldVersion],
-        covered: str | None,
-        incidents: Sequence[str],
+        covers: Mapping[str, _Cover],
         standing: Standing | None,
+        *,
+        constant: bool,
     ) -> list[Lineage]:
         said: dict[tuple[str, str], list[tuple[HeldVersion, Source]]] = {}
         for version in versions:
             for source in version.sources:
                 if not _is_of_a_copy(source):
                     said.setdefault((source.party_id, source.collection_id), []).append((version, source))
+        spoken_for = {version.creator for version in versions if version.authentic}
         authentic = {version.seq for version in versions if version.authentic}
         found = []
-        for (party_id, _), words in said.items():
-            source = words[-1][1]
-            told = [version for version, _ in words]
-            if party_id == OURS:
-                told = [version for version in told if covered is not None and version.version_key <= covered]
-                told = _standing_or_newest(told, standing)  # older drafts were never released
-            elif authentic and not source.authentic and source.collection_id != self.court.collection_id:
+        for (party_id, collection_id), words in said.items():
+            told = _one_content_each(words)
+            if party_id == OURS and not constant:
+                told = [(v, s) for v, s in told if any(_reaches(cover, v) for cover in covers.values())]
+            elif party_id != OURS and collection_id != self.court.collection_id:
                 # its creator's own node speaks: a peer that says otherwise is not heard, one that says the same is
-                told = [version for version in told if version.seq in authentic]
-            if told and not told[-1].versioned:
-                told = _standing_or_newest(told, standing)
+                told = [(v, s) for v, s in told if v.creator not in spoken_for or v.seq in authentic]
+            if told and (party_id == OURS or not told[-1][0].versioned):
+                told = _standing_or_newest(told, standing)  # older drafts of ours were never released
             if told:
-                reviewed = any(incident in self.assessed for incident in incidents) and party_id == OURS
+                newest, source = told[-1]
+                letting = {incident for incident, cover in covers.items() if _reaches(cover, newest)}
                 found.append(
-                    Lineage(party_id, tuple(told), self._provenance(source, reviewed=reviewed), self._hops(source))
+                    Lineage(
+                        party_id=party_id,
+                        versions=tuple(version for version, _ in told),
+                        provenance=self._provenance(source, reviewed=bool(self.assessed & set(covers))),
+                        hops=self._hops(source),
+                        anchors=frozenset(letting) - {id_} if party_id == OURS else frozenset(),
+                    )
                 )
         return found
 
@@ -201,7 +218,7 @@ class _Hearing:
             owner="" if party is None or party.kind == "peer" else party.name,
             authentic=source.authentic,
             hops=source.hops,
-            reviewed=reviewed,
+            reviewed=reviewed and party is None,
         )
 
     def _hops(self, source: Source) -> int:
@@ -219,10 +236,23 @@ def _is_of_a_copy(source: Source) -> bool:
     return source.party_id == OURS and source.collection_id != OURS
 
 
-def _standing_or_newest(told: list[HeldVersion], standing: Standing | None) -> list[HeldVersion]:
+def _reaches(cover: _Cover, version: HeldVersion) -> bool:
+    return cover.upto is not None and version.version_key <= cover.upto
+
+
+def _one_content_each(words: Sequence[tuple[HeldVersion, Source]]) -> list[tuple[HeldVersion, Source]]:
+    """Of two contents that one source gave for one version, the lower hash; versions stand in that order."""
+    found: dict[str, tuple[HeldVersion, Source]] = {}
+    for version, source in words:
+        found.setdefault(version.version_key, (version, source))
+    return list(found.values())
+
+
+def _standing_or_newest(
+    told: list[tuple[HeldVersion, Source]], standing: Standing | None
+) -> list[tuple[HeldVersion, Source]]:
     """The one version that counts: the newest; of an observable, which has several contents under one id and no
     versions, the content that stands (DESIGN 1, `version`)."""
-    stands = [
-        one for one in told if not one.versioned and standing is not None and one.version_key in standing.versions
-    ]
+    keys = standing.versions if standing is not None else {}
+    stands = [(v, s) for v, s in told if not v.versioned and v.version_key in keys]
     return stands[:1] or told[-1:]

@@ -447,3 +447,12 @@ async def referring(tx: Transaction, targets: Iterable[str]) -> set[str]:
         naming = select(reference.c.source_id).where(reference.c.target_id.in_(batch)).distinct()
         found.update((await tx.connection.execute(naming)).scalars())
     return found
+
+
+async def names_of(tx: Transaction, ids: Iterable[str]) -> set[str]:
+    """What the objects name, in any version."""
+    found: set[str] = set()
+    for batch in in_batches(dict.fromkeys(ids)):
+        names = select(reference.c.target_id).where(reference.c.source_id.in_(batch)).distinct()
+        found.update((await tx.connection.execute(names)).scalars())
+    return found

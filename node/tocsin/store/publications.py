@@ -1,14 +1,14 @@
 """Publications: what was let in of our own objects: by a person's word, or by a collection's own rule.
 
-No word at all = waiting. A word covers one object, up to one version: what comes later, or comes along with
-something else, is not covered by it.
+No word at all = waiting. A word on an incident covers each object made with it up to one version: what comes
+later, or comes along with another incident, is not covered by it.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, case, exists, func, or_, select
+from sqlalchemy import Row, case, exists, func, or_, select, update
 
 from tocsin.store.tables import belonging, object_version, publication, source
 from tocsin.store.transaction import Transaction, in_batches
@@ -18,10 +18,14 @@ PublicationState = Literal["published", "held", "released"]
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A word on one object. `collection_id` is '' for all collections; `version_key` is the newest version that it
-    covers, None for none; with `follow`, newer ones are published as they come. `released`: an automatic
-    collection let it in, and no person said anything."""
+    """A word on one object of an incident (itself, or one made with it).
 
+    `collection_id` is '' for all collections; `version_key` is the newest version that it covers, None for none;
+    with `follow`, newer ones are published as they come. `released`: an automatic collection let it in, and no
+    person said anything.
+    """
+
+    incident_id: str
     object_id: str
     collection_id: str
     state: PublicationState
@@ -34,7 +38,7 @@ async def set_publications(tx: Transaction, words: Iterable[Publication]) -> Non
     """Note a person's words; each takes the place of the one before it for the same object and collection."""
     insert = tx.insert(publication)
     said = insert.on_conflict_do_update(
-        index_elements=["object_id", "collection_id"],
+        index_elements=["object_id", "incident_id", "collection_id"],
         set_={name: insert.excluded[name] for name in ("state", "version_key", "follow", "decided")},
     )
     for batch in in_batches([_row(word) for word in words]):
@@ -42,33 +46,47 @@ async def set_publications(tx: Transaction, words: Iterable[Publication]) -> Non
 
 
 async def note_released(
-    tx: Transaction, collection_id: str, versions: Iterable[tuple[str, str]], now: int
+    tx: Transaction, collection_id: str, versions: Iterable[tuple[str, str, str]], now: int
 ) -> None:
-    """Note what an automatic collection let in: (object id, version key)s. A person's word stays a person's."""
+    """Note what an automatic collection let in: (incident, object, version key)s. A person's word stays one."""
     insert = tx.insert(publication)
     newer = case(
         (publication.c.version_key > insert.excluded.version_key, publication.c.version_key),
         else_=insert.excluded.version_key,
     )
     said = insert.on_conflict_do_update(
-        index_elements=["object_id", "collection_id"],
+        index_elements=["object_id", "incident_id", "collection_id"],
         set_={"version_key": newer},
         where=publication.c.state != "held",
     )
     rows = [
-        _row(Publication(object_id, collection_id, "released", version_key, False, now))
-        for object_id, version_key in sorted(set(versions))
+        _row(Publication(incident_id, object_id, collection_id, "released", version_key, False, now))
+        for incident_id, object_id, version_key in sorted(set(versions))
     ]
     for batch in in_batches(rows):
         await tx.connection.execute(said, batch)
 
 
-async def publications(tx: Transaction, object_ids: Iterable[str]) -> dict[tuple[str, str], Publication]:
-    """Every word on the objects, by (object id, collection id)."""
+async def uncover_held(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> None:
+    """What is held and has left a collection was let in there once, and is no longer."""
+    for batch in in_batches(dict.fromkeys(object_ids)):
+        await tx.connection.execute(
+            update(publication)
+            .where(
+                publication.c.collection_id == collection_id,
+                publication.c.object_id.in_(batch),
+                publication.c.state == "held",
+            )
+            .values(version_key=None)
+        )
+
+
+async def publications(tx: Transaction, object_ids: Iterable[str]) -> dict[tuple[str, str, str], Publication]:
+    """Every word on the objects, by (incident id, object id, collection id)."""
     found = {}
     for batch in in_batches(dict.fromkeys(object_ids)):
         for row in await tx.connection.execute(select(publication).where(publication.c.object_id.in_(batch))):
-            found[row.object_id, row.collection_id] = _publication(row)
+            found[row.incident_id, row.object_id, row.collection_id] = _publication(row)
     return found
 
 
@@ -86,6 +104,7 @@ async def waiting(tx: Transaction) -> list[str]:
     )
     covered = exists().where(
         p.object_id == belonging.c.incident_id,
+        p.incident_id == belonging.c.incident_id,
         p.state != "released",
         or_(p.state == "held", p.follow, p.version_key >= newest),
     )
@@ -97,6 +116,7 @@ async def waiting(tx: Transaction) -> list[str]:
 
 def _row(word: Publication) -> dict[str, Any]:
     return {
+        "incident_id": word.incident_id,
         "object_id": word.object_id,
         "collection_id": word.collection_id,
         "state": word.state,
@@ -107,4 +127,6 @@ def _row(word: Publication) -> dict[str, Any]:
 
 
 def _publication(row: Row[Any]) -> Publication:
-    return Publication(row.object_id, row.collection_id, row.state, row.version_key, row.follow, row.decided)
+    return Publication(
+        row.incident_id, row.object_id, row.collection_id, row.state, row.version_key, row.follow, row.decided
+    )

@@ -169,18 +169,20 @@ belonging = Table(
 
 # --- what may leave ------------------------------------------------------------------------------------------
 
-# A person's word on an object of ours: published up to a version (and further ones, with `follow`), or held; or
-# what an automatic collection let in. `collection_id` is '' for all collections. No row = waiting.
+# A person's word on an incident of ours, for each object that was made with it (the incident itself is one):
+# published up to a version (and further ones, with `follow`), or held; or what an automatic collection let in.
+# `collection_id` is '' for all collections. No row = waiting.
 publication = Table(
     "publication",
     metadata,
+    Column("incident_id", Bytewise, nullable=False),
     Column("object_id", Bytewise, nullable=False),
     Column("collection_id", Bytewise, nullable=False),
     Column("state", String, nullable=False),  # published | held | released
     Column("version_key", Bytewise),  # the newest version that this word covers; null = none yet
     Column("follow", Boolean, nullable=False),
     Column("decided", BigInteger, nullable=False),
-    PrimaryKeyConstraint("object_id", "collection_id"),
+    PrimaryKeyConstraint("object_id", "incident_id", "collection_id"),
     CheckConstraint("state IN ('published', 'held', 'released')", name="state"),
 )
 
@@ -243,7 +245,7 @@ release = Table(
         postgresql_where=text("last"),
     ),
     Index("ix_release_object", "collection_id", "object_id", "position"),
-    Index("ix_release_version_seq", "version_seq"),
+    Index("ix_release_version_seq_collection_id", "version_seq", "collection_id"),
 )
 
 # Which redacted copy stands for which original in which collection: private, stored once made, never served.

@@ -109,6 +109,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "publication",
+        sa.Column("incident_id", Bytewise, nullable=False),
         sa.Column("object_id", Bytewise, nullable=False),
         sa.Column("collection_id", Bytewise, nullable=False),
         sa.Column("state", sa.String(), nullable=False),
@@ -116,7 +117,7 @@ def upgrade() -> None:
         sa.Column("follow", sa.Boolean(), nullable=False),
         sa.Column("decided", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("state IN ('published', 'held', 'released')", name=op.f("ck_publication_state")),
-        sa.PrimaryKeyConstraint("object_id", "collection_id", name=op.f("pk_publication")),
+        sa.PrimaryKeyConstraint("object_id", "incident_id", "collection_id", name=op.f("pk_publication")),
     )
     op.create_table(
         "record",
@@ -284,7 +285,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("last"),
     )
     op.create_index("ix_release_object", "release", ["collection_id", "object_id", "position"], unique=False)
-    op.create_index("ix_release_version_seq", "release", ["version_seq"], unique=False)
+    op.create_index(
+        "ix_release_version_seq_collection_id", "release", ["version_seq", "collection_id"], unique=False
+    )
     op.create_index(
         "uq_release_current",
         "release",
