@@ -183,6 +183,25 @@ def test_a_faulty_table_is_refused_with_a_reason(tmp_path: Path, text: str, said
     assert said in found[-1].reason
 
 
+def test_a_table_without_a_needed_column_is_refused_once_with_the_line_that_reads_it(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("id,Art des Vorfalls,Festgestellt am\n1,x,2025\n2,y,2025\n")
+    needed = {"Art des Vorfals": "mappings/csv.yaml:8", "Ort": "mappings/csv.yaml:12", "Festgestellt am": "m:9"}
+    (found,) = read("csv", file, Reading(id=("id",), needed=needed))
+    assert found == BadRecord(
+        f"{file}:1",
+        "no column 'Art des Vorfals', which mappings/csv.yaml:8 reads; did you mean 'Art des Vorfalls'?; "
+        "no column 'Ort', which mappings/csv.yaml:12 reads (columns: id, Art des Vorfalls, Festgestellt am)",
+    )
+
+
+def test_a_row_taken_in_by_an_earlier_mapping_can_be_read_again_without_a_column_needed_since() -> None:
+    assert FORMATS["csv"].parse(b"id,x\n1,2\n", Reading(id=("id",), needed={"new": "m:1"})) == {
+        "id": "1",
+        "x": "2",
+    }
+
+
 def test_latin_1_is_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     file.write_bytes("id,x\n1,Zürich\n".encode("latin-1"))

@@ -85,6 +85,12 @@ def test_rows_have_ids_that_travel_whatever_signs_their_values_have() -> None:
         ("read: {id: Ticket}", "closed: true", 1, "read.id"),
         ("lookup: countries,", "lookup: contries,", 21, "no lookup 'contries'; did you mean 'countries'?"),
         ('{no: "NO", ee: EE}', "{ee: EE, Ee: EE}", 6, "the key 'Ee' is there already, at mine.yaml:6"),
+        (
+            "{id: Ticket}",
+            "{id: Ticket, optional: Cuontry}",
+            5,
+            "reads the column 'Cuontry'; did you mean 'Country'?",
+        ),
         ('{no: "NO", ee: EE}', "nowhere.yaml", 6, "no file mappings/lookups/nowhere.yaml"),
         ("ground: kind", "ground: ''", 9, "at least 1 character"),
         ("id: told", "id: Told!", 17, "pattern"),
@@ -106,6 +112,41 @@ def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(BadFile) as caught:
         read_mapping(text, "mine.yaml")
     assert {problem.place for problem in caught.value.problems} == {"mine.yaml:15", "mine.yaml:18"}
+
+
+VALUES = """\
+values:
+  detected: {date: Found}
+  countries: {of: [Country, Land], lookup: countries}
+  victim: [Who]
+  tlp: TLP
+  persons-affected: {of: Persons}
+  indicators:
+    - {of: Bad, side: attacker}
+"""
+
+
+@pytest.mark.parametrize(
+    ("read", "needed"),
+    [
+        (
+            "{id: Ticket}",
+            {"Kind": 8, "Found": 21, "Country": 22, "Land": 22, "Who": 23, "TLP": 24, "Persons": 25, "Bad": 27},
+        ),
+        ("{id: Ticket, optional: true}", {}),
+        ("{id: Ticket, optional: [Land, Who, TLP, Persons, Bad]}", {"Kind": 8, "Found": 21, "Country": 22}),
+    ],
+)
+def test_a_table_needs_the_columns_that_its_mapping_reads_unless_they_are_optional(
+    read: str, needed: dict[str, int]
+) -> None:
+    text = GOOD.partition("values:\n  countries")[0].replace("{id: Ticket}", read) + VALUES
+    found = read_mapping(text, "mine.yaml").reading.needed
+    assert found == {column: f"mine.yaml:{line}" for column, line in needed.items()}
+
+
+def test_only_a_table_has_columns_and_those_of_the_shipped_one_are_optional() -> None:
+    assert load_mapping("csv").reading.needed == load_mapping("veris").reading.needed == {}
 
 
 def test_free_text_is_shared_only_where_the_mapping_says_that_it_is_meant_to() -> None:

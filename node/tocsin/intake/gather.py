@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from tocsin.errors import BadInput
-from tocsin.intake.mapping import CodesAt, CountAt, Mapping, MomentAt, Row, Rule
+from tocsin.intake.mapping import CodesAt, CountAt, Mapping, MomentAt, Row, Rule, value_paths
 from tocsin.intake.observables import observable
 from tocsin.intake.weigh import Said
 from tocsin.policy.expression import Data, ExpressionFailed, prepare
@@ -270,7 +270,9 @@ class Gathered:
         if not file.closed:
             return
         known = (
-            {path for table in file.tables for path in table.of} | set(file.local) | set(_value_paths(file.values))
+            {path for table in file.tables for path in table.of}
+            | set(file.local)
+            | {path for _, path in value_paths(file.values)}
         )
         for name in self.record:
             if name not in known and name not in file.read.id:
@@ -287,24 +289,6 @@ def _rule_id(mapping: str, path: str, value: str) -> str:
         return f"{mapping}:{plain}"[:100]
     digest = hashlib.sha256(f"{path}/{value.casefold()}".encode()).hexdigest()[:8]
     return f"{mapping}:{plain[:60]}-{digest}"
-
-
-def _value_paths(values: Any) -> Iterator[str]:
-    """Every path that the `values` of a mapping read."""
-    for name in type(values).model_fields:
-        at = getattr(values, name)
-        match at:
-            case None:
-                continue
-            case str():
-                yield at
-            case MomentAt():
-                yield from (path for path in (at.date, at.year, at.month, at.day) if path)
-            case tuple():
-                for one in at:
-                    yield from (one,) if isinstance(one, str) else one.of
-            case _:
-                yield from (at.of,) if isinstance(at.of, str) else at.of
 
 
 def _read_moment(text: str, *, parted: bool) -> tuple[Moment | None, str]:

@@ -251,10 +251,15 @@ class Values(Strict):
 
 
 class ReadAt(Strict):
-    """How the format is read: for a table, the columns that hold the id, and the delimiter if it is fixed."""
+    """How the format is read: for a table, the columns that hold the id, and the delimiter if it is fixed.
+
+    `optional`: columns that a table may lack, or `true` for all; a table without another column that the mapping
+    reads is refused.
+    """
 
     id: Words = ()
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    optional: bool | Words = ()
 
 
 class MappingFile(Strict):
@@ -283,6 +288,7 @@ class Mapping:
     rows: tuple[MappingOf[str, Row], ...] = field(repr=False)  # per table, by value in lower case
     expressions: MappingOf[str, Expression] = field(repr=False)  # per rule that has a `when`
     lookups: MappingOf[str, MappingOf[str, Any]] = field(repr=False)  # by name; keys in lower case
+    needed: MappingOf[str, str] = field(repr=False)  # columns that a table must have, with file:line
 
     @property
     def name(self) -> str:
@@ -299,7 +305,7 @@ class Mapping:
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.file.read.id, self.file.read.delimiter)
+        return Reading(self.file.read.id, self.file.read.delimiter, self.needed)
 
     def knows(self, path: str, value: str) -> bool:
         """Whether some row gives a meaning to this value at this path."""
@@ -324,7 +330,7 @@ def read_mapping(text: str, name: str, read_lookup: ReadText | None = None) -> M
     expressions = _compile(file, document, lookups, problems)
     if problems:
         raise BadFile(problems)
-    return Mapping(file, PurePath(name).stem, rows, expressions, lookups)
+    return Mapping(file, PurePath(name).stem, rows, expressions, lookups, _needed(file, document))
 
 
 def load_mapping(format_: str, home: Home | None = None) -> Mapping:
@@ -361,6 +367,33 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
+def value_paths(values: Values) -> Iterator[tuple[Path, str]]:
+    """Every path that the `values` of a mapping read, with its place in the file."""
+    for name, info in Values.model_fields.items():
+        at: Path = ("values", info.alias or name)
+        match getattr(values, name):
+            case None:
+                continue
+            case MomentAt() as moment:
+                parts = (
+                    ("date", moment.date),
+                    ("year", moment.year),
+                    ("month", moment.month),
+                    ("day", moment.day),
+                )
+                yield from (((*at, part), path) for part, path in parts if path)
+            case tuple() as several:
+                for number, one in enumerate(several):
+                    if isinstance(one, IndicatorsAt):
+                        yield from _each((*at, number, "of"), one.of)
+                    else:
+                        yield (*at, number), one
+            case str() as path:
+                yield at, path
+            case CodesAt() | CountAt() | SharedText() as one:
+                yield from _each((*at, "of"), (one.of,) if isinstance(one.of, str) else one.of)
+
+
 @cache
 def _shipped_mapping(format_: str) -> Mapping:
     return read_mapping(shipped_text(f"{format_}.yaml"), f"mappings/{format_}.yaml")
@@ -385,6 +418,35 @@ def _check_format(file: MappingFile, document: Document) -> Iterator[Problem]:
         yield document.problem(("read", "id"), text)
     if file.split is not None and not file.split.strip():
         yield document.problem(("split",), "split: a sign that is not a space")
+    if not isinstance(file.read.optional, bool):
+        known = {path for _, path in _paths(file)}
+        for column in file.read.optional:
+            if column not in known:
+                text = f"optional: nothing reads the column {column!r}{nearest(column, known)}"
+                yield document.problem(("read", "optional"), text)
+
+
+def _paths(file: MappingFile) -> Iterator[tuple[Path, str]]:
+    """Every path that tables and values read, with its place in the file."""
+    for number, table in enumerate(file.tables):
+        yield from _each(("tables", number, "of"), table.of)
+    yield from value_paths(file.values)
+
+
+def _each(at: Path, paths: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    return (((*at, number), path) for number, path in enumerate(paths))
+
+
+def _needed(file: MappingFile, document: Document) -> MappingOf[str, str]:
+    """The columns that a table must have, each with the place that reads it first."""
+    optional = file.read.optional
+    if file.format != "csv" or optional is True:
+        return {}
+    found: dict[str, str] = {}
+    for at, path in _paths(file):
+        if not optional or path not in optional:
+            found.setdefault(path, document.place(at))
+    return found
 
 
 def _clauses(file: MappingFile) -> Iterator[tuple[Path, Clause]]:

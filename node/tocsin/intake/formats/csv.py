@@ -4,13 +4,14 @@ UTF-8, with or without a byte order mark. The delimiter is the mapping's, else t
 header uses most. The id of a record is what its id column holds; of several columns, what they hold joined by
 `/`, with a backslash before each `/` and backslash in it, so that no two rows share an id by chance. The number
 of a row is never an id, since it changes when a row is added above. Line numbers are those of the file, also below
-cells with line breaks.
+cells with line breaks. A table without a column that the mapping needs is refused whole: to read the rest would
+lose what the column holds, and nobody would hear of it.
 """
 
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tocsin.documents import nearest
@@ -40,7 +41,8 @@ def _read(raw: bytes, name: str, reading: Reading) -> Read:
         header = next(rows, None)
         if header is None:
             raise BadInput("no header")
-        columns = _columns(header.cells, reading.id)
+        columns = _columns(header.cells)
+        _check_columns(columns, reading)
     except (BadInput, csv.Error) as why:
         yield BadRecord(f"{name}:1", said(why) if isinstance(why, BadInput) else f"not CSV: {why}")
         return
@@ -55,8 +57,9 @@ def _read(raw: bytes, name: str, reading: Reading) -> Read:
 
 
 def _parse(raw: bytes, reading: Reading) -> Mapping[str, Any]:
-    """The row that `raw` (a header and one row) holds. Raises BadInput."""
-    match list(_read(raw, "record", reading)):
+    """The row that `raw` (a header and one row) holds, as it came in once. Raises BadInput."""
+    # what the mapping needs today says nothing of a row that was taken in by an earlier one
+    match list(_read(raw, "record", replace(reading, needed={}))):
         case [SourceRecord(value=value)]:
             return value
         case [BadRecord(reason=reason)]:
@@ -99,20 +102,27 @@ def _rows(text: str, delimiter: str) -> Iterator[_Row]:
         taken.clear()
 
 
-def _columns(cells: list[str], id_columns: tuple[str, ...]) -> list[str]:
+def _columns(cells: list[str]) -> list[str]:
     columns = [cell.strip() for cell in cells]
     for number, column in enumerate(columns, 1):
         if not column:
             raise BadInput(f"column {number} of the header has no name")
         if column in columns[: number - 1]:
             raise BadInput(f"the column {column!r} is there twice")
-    for wanted in id_columns:
-        if wanted not in columns:
-            said_columns = ", ".join(columns[:12])
-            raise BadInput(
-                f"no column {wanted!r}, which holds the id{nearest(wanted, columns)} (columns: {said_columns})"
-            )
     return columns
+
+
+def _check_columns(columns: list[str], reading: Reading) -> None:
+    """Raises BadInput that names every column that is not there, and the nearest one that is."""
+    wanted = dict.fromkeys(reading.id, "which holds the id")
+    wanted |= {column: f"which {place} reads" for column, place in reading.needed.items() if column not in wanted}
+    missing = [
+        f"no column {column!r}, {why}{nearest(column, columns)}"
+        for column, why in wanted.items()
+        if column not in columns
+    ]
+    if missing:
+        raise BadInput(f"{'; '.join(missing)} (columns: {', '.join(columns[:12])})")
 
 
 def _record(

@@ -36,10 +36,15 @@ class BadRecord:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a mapping says about reading its format: id columns, and the delimiter (None: by the header)."""
+    """What a mapping says about reading its format.
+
+    `id`: id columns. `delimiter`: None if the header tells. `needed`: columns that a table must have, each with
+    the `file:line` of the mapping that reads it.
+    """
 
     id: tuple[str, ...] = ()
     delimiter: str | None = None
+    needed: Mapping[str, str] = field(default_factory=dict)
 
 
 Read = Iterator[SourceRecord | BadRecord]
