@@ -91,6 +91,12 @@ def test_rows_have_ids_that_travel_whatever_signs_their_values_have() -> None:
             5,
             "reads the column 'Cuontry'; did you mean 'Country'?",
         ),
+        (
+            "values:\n",
+            "values:\n  detected: {date: Found, form: DD.MM.YY}\n",
+            21,
+            "unknown form of dates 'DD.MM.YY'; did you mean 'DD.MM.YYYY'?",
+        ),
         ('{no: "NO", ee: EE}', "nowhere.yaml", 6, "no file mappings/lookups/nowhere.yaml"),
         ("ground: kind", "ground: ''", 9, "at least 1 character"),
         ("id: told", "id: Told!", 17, "pattern"),

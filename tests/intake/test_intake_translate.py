@@ -649,6 +649,47 @@ def test_a_date_sector_or_country_that_is_not_understood_asks_for_a_review(
     assert [(entry.path, entry.value) for entry in found.unmapped] == ([(column, value)] if said else [])
 
 
+@pytest.mark.parametrize(
+    ("form", "written", "value"),
+    [
+        ("DD.MM.YYYY", "14.03.2025", "2025-03-14"),
+        ("DD.MM.YYYY", "4.3.2025", "2025-03-04"),
+        ("DD.MM.YYYY", "03.2025", "2025-03"),
+        ("DD.MM.YYYY", "2025", "2025"),
+        ("DD.MM.YYYY", "14.03.2025 10:30", "2025-03-14T10:30Z"),
+        ("DD.MM.YYYY", "14.03.2025, 10:30:05", "2025-03-14T10:30:05Z"),
+        ("DD.MM.YYYY", "2025-03-14", "2025-03-14"),
+        ("DD/MM/YYYY", "03/04/2025", "2025-04-03"),
+        ("MM/DD/YYYY", "03/04/2025", "2025-03-04"),
+        ("MM/DD/YYYY", "03/2025", "2025-03"),
+        ("MM-DD-YYYY", "03-04-2025", "2025-03-04"),
+        ("DD-MM-YYYY", "03-04-2025", "2025-04-03"),
+        ("YYYY/MM/DD", "2025/3/14", "2025-03-14"),
+        ("YYYY.MM.DD", "2025.03.14", "2025-03-14"),
+        ("YYYY-MM-DD", "2025-03-14T10:30+02:00", "2025-03-14T08:30Z"),
+        # never guessed: another order, another sign, two digits, a day that no calendar has
+        ("DD.MM.YYYY", "03/04/2025", None),
+        ("MM/DD/YYYY", "14/03/2025", None),
+        ("DD.MM.YYYY", "30.02.2025", None),
+        ("DD.MM.YYYY", "14.03.25", None),
+        ("DD.MM.YYYY", "14.03.", None),
+        ("DD.MM.YYYY", "٤.03.2025", None),
+        ("DD.MM.YYYY", "14.03.2025 morning", None),
+        ("YYYY-MM-DD", "14.03.2025", None),
+    ],
+)
+def test_a_date_is_read_in_the_form_that_the_mapping_says(form: str, written: str, value: str | None) -> None:
+    mapping = read_mapping(
+        'mapping: m\nversion: "1"\nformat: csv\ndescription: ours\nread: {id: id}\n'
+        f'values: {{detected: {{date: seen, form: "{form}"}}}}\n',
+        "m.yaml",
+    )
+    found = translate(SourceRecord("1", {"id": "1", "seen": written}, b"", "t.csv:2"), mapping)
+    detected = found.findings.times.detected
+    assert (detected.value if detected else None) == value
+    assert ([(entry.path, entry.value) for entry in found.unmapped] == [("seen", written)]) is (value is None)
+
+
 def test_a_marking_that_is_not_understood_counts_as_red() -> None:
     found = row(tlp="purple")
     assert found.tlp is Tlp.RED

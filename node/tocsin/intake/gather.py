@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from tocsin.errors import BadInput
-from tocsin.intake.mapping import CodesAt, CountAt, Mapping, MomentAt, Row, Rule, value_paths
+from tocsin.intake.mapping import DATE_FORMS, CodesAt, CountAt, Mapping, MomentAt, Row, Rule, value_paths
 from tocsin.intake.observables import observable
 from tocsin.intake.weigh import Said
 from tocsin.policy.expression import Data, ExpressionFailed, prepare
@@ -46,6 +46,19 @@ class Observable:
 
 
 _NIS2 = re.compile(rf"^nis2:({'|'.join(NIS2_SECTORS)})(/[a-z][a-z0-9-]{{0,62}})?$")
+# a date by the part it begins with; `-` stands for the sign between the parts, and only the year must be there
+_DATE_BY_FIRST_PART = {
+    "D": r"(?:(?:(?P<day>\d{1,2})-)?(?P<month>\d{1,2})-)?(?P<year>\d{4})",
+    "M": r"(?:(?P<month>\d{1,2})-(?:(?P<day>\d{1,2})-)?)?(?P<year>\d{4})",
+    "Y": r"(?P<year>\d{4})(?:-(?P<month>\d{1,2})(?:-(?P<day>\d{1,2}))?)?",
+}
+_DATES = {
+    form: re.compile(
+        _DATE_BY_FIRST_PART[form[0]].replace("-", re.escape(form.strip("DMY")[0])) + r"(?:,?[ T](?P<clock>.+))?",
+        re.ASCII,
+    )
+    for form in DATE_FORMS
+}
 _FIRST_YEAR = 1950  # an earlier year is a slip of the pen: there was nothing to attack
 
 
@@ -200,7 +213,7 @@ class Gathered:
         where, text = self._parted(at) if at.date is None else self._first(at.date, at.unknown)
         if not text:
             return None
-        found, known = _read_moment(text, parted=at.date is None)
+        found, known = _read_parts(text) if at.date is None else _read_date(text, at.form)
         if known != text:
             self.unmapped.append(Unmapped(where, text))
         if found is None:
@@ -291,20 +304,33 @@ def _rule_id(mapping: str, path: str, value: str) -> str:
     return f"{mapping}:{plain[:60]}-{digest}"
 
 
-def _read_moment(text: str, *, parted: bool) -> tuple[Moment | None, str]:
-    """A time, and as much of its text as could be read.
+def _read_date(text: str, form: str) -> tuple[Moment | None, str]:
+    """A written time, and its text if it could be read. It is never cut: nobody can tell which part is wrong."""
+    try:
+        found = _moment_from(_turned(text, form))
+    except BadInput:
+        return None, ""
+    return (found, text) if found.earliest().year >= _FIRST_YEAR else (None, "")
 
-    Of parts with an impossible day the month is left, of an impossible year nothing; a written date is not cut.
-    """
+
+def _read_parts(text: str) -> tuple[Moment | None, str]:
+    """A time made of parts, and as much of it as could be read: of an impossible day the month is left."""
     known = text
     while known:
-        try:
-            found = _moment_from(known)
-        except BadInput:
-            known = known.rpartition("-")[0] if parted else ""
-            continue
-        return (found, known) if found.earliest().year >= _FIRST_YEAR else (None, "")
+        found, read = _read_date(known, "YYYY-MM-DD")
+        if found is not None:
+            return found, read
+        known = known.rpartition("-")[0]
     return None, ""
+
+
+def _turned(text: str, form: str) -> str:
+    """A date in a form of the mapping, written as `YYYY-MM-DD`; another text stays as it is."""
+    found = _DATES[form].fullmatch(text)
+    if found is None:
+        return text
+    day = "-".join(f"{found[part]:0>2}" for part in ("year", "month", "day") if found[part])
+    return f"{day} {found['clock']}" if found["clock"] else day
 
 
 def _moment_from(text: str) -> Moment:

@@ -40,6 +40,17 @@ CONFIDENCES: MappingOf[str, int] = {"high": 90, "medium": 60, "low": 30}
 WEIGHTS: MappingOf[str, int] = {"decides": 3, "supports": 2, "hints": 1}
 VARIABLES: MappingOf[str, Kind] = {"i": "any", "signs": "strings"}
 ReadText = Callable[[str], str]
+# How dates may be written; with years of four digits, since nobody knows the century of two.
+DATE_FORMS = (
+    "YYYY-MM-DD",
+    "YYYY/MM/DD",
+    "YYYY.MM.DD",
+    "DD.MM.YYYY",
+    "DD/MM/YYYY",
+    "DD-MM-YYYY",
+    "MM/DD/YYYY",
+    "MM-DD-YYYY",
+)
 _SIGN = r"^[a-z][a-z0-9-]*$"
 
 
@@ -92,6 +103,9 @@ CauseWord = Annotated[
 ]
 ClaimantWord = Annotated[
     str, AfterValidator(_one_of("claimant", CLAIMED_BY)), Field(json_schema_extra=_enum(CLAIMED_BY))
+]
+FormWord = Annotated[
+    str, AfterValidator(_one_of("form of dates", DATE_FORMS)), Field(json_schema_extra=_enum(DATE_FORMS))
 ]
 BasisWord = Annotated[str, AfterValidator(_one_of("basis", BASES)), Field(json_schema_extra=_enum(BASES))]
 
@@ -190,10 +204,12 @@ class Rule(Clause):
 class MomentAt(Strict):
     """Where a time is: as one text (`date`), or in parts. What is missing or unknown makes it coarser.
 
-    `unknown`: words that say that nobody knows. A clock time without a zone counts as UTC.
+    `form`: how dates are written there, beside `YYYY-MM-DD`, which is always understood. `unknown`: words that say
+    that nobody knows. A clock time without a zone counts as UTC.
     """
 
     date: str | None = None
+    form: FormWord = "YYYY-MM-DD"
     year: str | None = None
     month: str | None = None
     day: str | None = None
