@@ -4,7 +4,7 @@ import pytest
 
 from tocsin.documents import read_document
 from tocsin.errors import BadFile
-from tocsin.policy.attributes import FIELDS
+from tocsin.policy.attributes import FIELDS, SECTORS
 from tocsin.policy.redact import GROUPS, KEEPS
 from tocsin.policy.rules import Policy, Range, read_policy
 
@@ -51,6 +51,12 @@ def redact(rest: str) -> str:
         (deny("match: {type: [1]}"), 2, "1 is not a word"),
         (deny("match: {countries: ee}"), 2, "two capital letters"),
         (deny("match: {readers_outside: Estonia}"), 2, "two capital letters"),
+        (deny("match: {sectors: nis2:bankin}"), 2, "unknown sector 'nis2:bankin'; did you mean 'nis2:banking'?"),
+        (deny("match: {sectors: banking}"), 2, "did you mean 'nis2:banking'?"),
+        (deny("match: {sectors: [naics:52, naics:5]}"), 2, "unknown sector 'naics:5' (naics:52, or one of nis2:"),
+        (deny("match: {sectors: naics:5221100}"), 2, "unknown sector"),
+        (deny("match: {sectors: nis2:energy/}"), 2, "did you mean 'nis2:energy'?"),
+        (deny("match: {readers_sectors: nis2:helth}"), 2, "readers_sectors: unknown sector 'nis2:helth'"),
         (deny("match: {reviewed: yes}"), 2, "true or false"),
         (deny("match: {severity: high}"), 2, "a number, or {at_least: N"),
         (deny("match: {severity: {}}"), 2, "a number, or {at_least: N"),
@@ -79,6 +85,12 @@ def test_a_fault_is_named_with_its_line(text, line, said):
         policy_of(text)
     assert f"policies/p.yaml:{line}: " in str(refused.value)
     assert said in str(refused.value)
+
+
+def test_sectors_of_naics_and_nis2_with_their_subsectors_are_known():
+    for sector in ("naics:52", "naics:522110", "nis2:energy/oil-and-gas", *SECTORS):
+        policy = policy_of(deny(f"match: {{sectors: '{sector}', readers_sectors: ['{sector}']}}"))
+        assert policy.rules[0].match == {"sectors": (sector,), "readers_sectors": (sector,)}
 
 
 def test_all_faults_of_all_rules_are_told_at_once():
@@ -155,9 +167,10 @@ def test_what_an_expression_asks_of_readers_is_known_when_it_is_read(when, asked
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 def test_each_name_of_an_attribute_may_be_used_in_match_and_in_an_expression(field):
+    word = "naics:52" if field.name == "sectors" else (field.values or ("EE",))[0]
     value = {
-        "word": (field.values or ("EE",))[0],
-        "words": [(field.values or ("EE",))[0]],
+        "word": word,
+        "words": f"['{word}']",
         "flag": "true",
         "number": 1,
     }[field.kind]

@@ -5,6 +5,7 @@ say is "", an empty list, or null for numbers and for flags that may be unknown.
 `public_core: false` needs somebody who said so.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,6 +15,10 @@ from tocsin.policy.expression import Kind as CelKind
 from tocsin.stix import effects
 from tocsin.stix.incident import Findings, read_effects
 from tocsin.stix.markings import Tlp, marked
+
+# the words of NIS2 are closed; what follows a slash is the reporter's own subsector
+SECTORS = tuple(f"nis2:{sector}" for sector in effects.NIS2_SECTORS)
+_SECTOR = re.compile(rf"naics:[1-9][0-9]{{1,5}}|({'|'.join(SECTORS)})(/[a-z][a-z0-9-]{{0,62}})?")
 
 Kind = Literal["word", "words", "flag", "number"]
 
@@ -188,6 +193,11 @@ def attributes(value: Mapping[str, Any], provenance: Provenance) -> dict[str, An
         "significant": found.significant,
         "request": found.request.type if found.request else "",
     }
+
+
+def is_sector(text: str) -> bool:
+    """Whether a text is a sector as the effects extension writes it: `naics:52`, `nis2:energy/oil`."""
+    return _SECTOR.fullmatch(text) is not None
 
 
 def within(sector: str, outer: str) -> bool:

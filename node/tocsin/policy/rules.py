@@ -8,7 +8,7 @@ object itself). A rule without either applies always, which an `allow` must say 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
@@ -16,7 +16,7 @@ from pydantic import Field as Given
 
 from tocsin.documents import Document, Strict, nearest, parse
 from tocsin.errors import BadFile, Problem
-from tocsin.policy.attributes import FIELD_BY_NAME, FIELDS, Field
+from tocsin.policy.attributes import FIELD_BY_NAME, FIELDS, SECTORS, Field, is_sector
 from tocsin.policy.decision import Reason
 from tocsin.policy.expression import Expression, Kind, compile_expression
 from tocsin.policy.redact import GROUPS, KEEPS
@@ -280,7 +280,7 @@ def _wanted(name: Field, value: Any) -> Wanted:
         case "words" if isinstance(value, bool):
             return value
         case _:
-            words = _countries(name.name, value) if name.name == "countries" else _words(name.name, value)
+            words = _READ_WORDS.get(name.name, _words)(name.name, value)
             for word in words:
                 _check_word(name, word)
             return words
@@ -324,7 +324,7 @@ def _words(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _reader_words(key: str, value: Any) -> tuple[str, ...]:
-    return _countries(key, value) if READER_KEYS[key] == "country" else _words(key, value)
+    return _READ_WORDS.get(READER_KEYS[key], _words)(key, value)
 
 
 def _countries(name: str, value: Any) -> tuple[str, ...]:
@@ -333,6 +333,23 @@ def _countries(name: str, value: Any) -> tuple[str, ...]:
         if not _COUNTRY.match(word):
             raise ValueError(f"{name}: {word!r} is not two capital letters (ISO 3166-1), such as EE")
     return words
+
+
+def _sectors(name: str, value: Any) -> tuple[str, ...]:
+    words = _words(name, value)
+    for word in words:
+        if not is_sector(word):
+            known = nearest(word, SECTORS) or f" (naics:52, or one of {' '.join(SECTORS)})"
+            raise ValueError(f"{name}: unknown sector {word!r}{known}")
+    return words
+
+
+# attribute of an object or of a reader → how its words are read, where not every word is one
+_READ_WORDS: Mapping[str, Callable[[str, Any], tuple[str, ...]]] = {
+    "country": _countries,
+    "countries": _countries,
+    "sectors": _sectors,
+}
 
 
 # --- when ----------------------------------------------------------------------------------------------------
