@@ -43,6 +43,18 @@ def test_records_of_an_array_have_their_own_ids_and_lines_and_are_bad_one_by_one
     assert "no id" in bad[1]
 
 
+def test_json_lines_below_a_line_of_another_kind_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "export.jsonl"
+    file.write_text(f"# exported today\n{json.dumps(record())}\n")
+    assert ids(read("veris", file)) == ["bad", "inc-1"]
+
+
+def test_a_header_in_braces_is_still_a_table(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("[id],{x}\n1,2\n")
+    assert ids(read("csv", file, Reading(id=("[id]",)))) == ["1"]
+
+
 def test_json_lines_are_recognised_by_their_content(tmp_path: Path) -> None:
     file = tmp_path / "export.json"
     file.write_text("\n".join([json.dumps(record()), "", "{broken", json.dumps(record(incident_id="inc-2"))]))
@@ -75,6 +87,10 @@ def test_a_folder_is_read_in_order_at_any_depth_without_hidden_files(tmp_path: P
             b'{"action": {}, "timeline": {"discovery": {"unit": ["Days", "Weeks"]}}}',
             "timeline.discovery.unit lists",
         ),
+        (b"id;kind\n1;phishing\n", "the file is not JSON; it looks like a table: is it CSV?"),
+        (b"\xef\xbb\xbfTicket,Kind\r\n1,{x}\r\n", "the file is not JSON; it looks like a table: is it CSV?"),
+        (b"Dear all,\n", "the file is not JSON"),
+        (b"hello", "the file is not JSON"),
         (b"42", "an object is expected"),
         (b"[]", "the array is empty"),
         (b'[{"action": {}}', "not a JSON array"),
@@ -173,6 +189,9 @@ def test_an_id_of_one_column_stays_as_it_is(tmp_path: Path) -> None:
         ("id,,x\n1,2,3\n", "column 2 of the header has no name"),
         ('id,x\n1,"open\n', "not CSV"),
         ("id,x\n1,\0\n", "NUL in line 2"),
+        ('{"action": {}}\n', "it looks like JSON, not a table"),
+        ('\n [\n  {"id": 1, "x": 2}\n]\n', "it looks like JSON, not a table"),
+        ("{}", "it looks like JSON, not a table"),
     ],
 )
 def test_a_faulty_table_is_refused_with_a_reason(tmp_path: Path, text: str, said: str) -> None:

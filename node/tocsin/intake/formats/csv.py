@@ -10,6 +10,7 @@ lose what the column holds, and nobody would hear of it.
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from tocsin.documents import nearest
 from tocsin.errors import BadInput
 from tocsin.intake.formats.record import BadRecord, Format, Read, Reading, SourceRecord, said
 
+_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')  # how an object, or an array of them, begins
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -76,6 +78,8 @@ def _text(raw: bytes) -> str:
         raise BadInput(f"not UTF-8 (line {line}, byte {why.start}); save the table as UTF-8") from why
     if "\0" in text:
         raise BadInput(f"not text: a NUL in line {text.count(chr(10), 0, text.index(chr(0))) + 1}")
+    if _JSON.match(text):
+        raise BadInput("it looks like JSON, not a table: is it VERIS?")
     return text
 
 

@@ -24,7 +24,9 @@ _BOM = b"\xef\xbb\xbf"
 def _read(raw: bytes, name: str, reading: Reading) -> Read:
     raw = raw.removeprefix(_BOM)
     text = raw.lstrip()
-    if text[:1] == b"[":
+    if _is_other_text(text):
+        yield BadRecord(f"{name}:1", f"the file is not JSON{_table_hint(text)}")
+    elif text[:1] == b"[":
         yield from _array(raw, name)
     elif name.lower().endswith((".jsonl", ".ndjson")) or _is_lines(text):
         yield from _many(_lines(raw), name)
@@ -36,6 +38,22 @@ def _parse(raw: bytes, reading: Reading) -> Mapping[str, Any]:
     value = read_json(raw, LIMITS)
     _check(value)
     return dict(value)
+
+
+def _is_other_text(text: bytes) -> bool:
+    """Text of which no line begins as JSON does: not a record with a fault, but another kind of file."""
+    if text.startswith((b"{", b"[")):
+        return False
+    try:
+        lines = text.decode().splitlines()
+    except UnicodeDecodeError:
+        return False  # the reader of JSON says where
+    return not any(line.lstrip().startswith(("{", "[")) for line in lines) and not _is_json(text)
+
+
+def _table_hint(text: bytes) -> str:
+    first = text.partition(b"\n")[0]
+    return "; it looks like a table: is it CSV?" if any(sign in first for sign in (b",", b";", b"\t")) else ""
 
 
 def _is_lines(text: bytes) -> bool:
