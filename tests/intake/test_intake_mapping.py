@@ -9,7 +9,7 @@ import pytest
 
 from tocsin.documents import read_document
 from tocsin.errors import BadFile, NotFound
-from tocsin.intake.formats import SourceRecord
+from tocsin.intake.formats import FORMATS, SourceRecord, read_paths
 from tocsin.intake.mapping import load_mapping, read_mapping, schema, shipped, shipped_text
 from tocsin.intake.translate import translate
 from tocsin.settings import Home
@@ -75,7 +75,7 @@ def test_rows_have_ids_that_travel_whatever_signs_their_values_have() -> None:
         ("effect: data-attack", "answers: {accesed: 'yes'}", 13, "did you mean 'accessed'?"),
         ("effect: data-attack", "place: servers", 13, "did you mean 'server'?"),
         ("effect: data-attack", "means: ransomwear", 13, "did you mean 'ransomware'?"),
-        ("effect: data-attack", "signs: again", 13, "duplicate key"),
+        ("effect: data-attack", "signs: again", 13, "signs"),
         ("if: crypto", "if: cripto", 15, "nothing sets the sign 'cripto'; did you mean 'crypto'?"),
         ('[NO, "null"]', "[NO, crypto]", 14, "the value 'crypto' has a row already"),
         ("orValue('')", "orValue(''", 18, "CEL"),
@@ -153,6 +153,23 @@ def test_a_table_needs_the_columns_that_its_mapping_reads_unless_they_are_option
 
 def test_only_a_table_has_columns_and_those_of_the_shipped_one_are_optional() -> None:
     assert load_mapping("csv").reading.needed == load_mapping("veris").reading.needed == {}
+
+
+def test_the_example_for_newcomers_is_read_as_it_says(tmp_path: Path) -> None:
+    table, text = re.findall(r"```(?:csv|yaml)\n(.*?)```", shipped_text("README.md"), re.DOTALL)
+    mapping = read_mapping(text, "mappings/csv.yaml")
+    (tmp_path / "t.csv").write_text(table)
+    records = list(read_paths(FORMATS["csv"], [tmp_path / "t.csv"], mapping.reading))
+    found = [translate(record, mapping) for record in records if isinstance(record, SourceRecord)]
+    assert [one.source_id for one in found] == ["T-1", "T-2"]
+    assert [[effect.effect for effect in one.findings.effects] for one in found] == [["data-attack"], []]
+    assert [one.findings.means for one in found] == [("ransomware", "phishing"), ()]
+    assert [one.findings.times.detected and one.findings.times.detected.value for one in found] == [
+        "2025-03-14",
+        "2025-03",
+    ]
+    assert [one.findings.countries for one in found] == [("EE",), ()]
+    assert [one.unmapped for one in found] == [(), ()]
 
 
 def test_free_text_is_shared_only_where_the_mapping_says_that_it_is_meant_to() -> None:

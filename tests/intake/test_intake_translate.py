@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.errors import BadFile
-from tocsin.intake.formats import SourceRecord
+from tocsin.intake.formats import FORMATS, SourceRecord, read_paths
 from tocsin.intake.mapping import load_mapping, read_mapping
 from tocsin.intake.translate import Translation, assessed_findings, classification, translate
-from tocsin.stix.effects import Answers
+from tocsin.stix.effects import NIS2_SECTORS, Answers
 from tocsin.stix.markings import Tlp
 
 VERIS = load_mapping("veris")
@@ -647,6 +649,21 @@ def test_a_date_sector_or_country_that_is_not_understood_asks_for_a_review(
     found = row(effects="data-attack", **{column: value})
     assert (found.review_reason or "", found.needs_review) == (said, said != "")
     assert [(entry.path, entry.value) for entry in found.unmapped] == ([(column, value)] if said else [])
+
+
+@pytest.mark.parametrize("sector", NIS2_SECTORS)
+def test_a_plain_table_may_name_every_sector_in_the_words_of_nis2(sector: str) -> None:
+    for written in (sector, sector.replace("-", " "), f"nis2:{sector}"):
+        found = row(sector=written)
+        assert f"nis2:{sector}" in found.findings.sectors
+        assert found.unmapped == ()
+
+
+def test_the_shipped_table_of_incidents_is_understood_to_the_last_value() -> None:
+    file = Path(str(files("tocsin.cli.demo"))) / "samples" / "helpdesk.csv"
+    for record in read_paths(FORMATS["csv"], [file], CSV.reading):
+        assert isinstance(record, SourceRecord)
+        assert translate(record, CSV).unmapped == ()
 
 
 @pytest.mark.parametrize(
