@@ -737,3 +737,21 @@ async def test_a_word_for_one_collection_goes_on_following(scene):
     newer = scene.incident(means=["wiper"])
     await scene.make((newer, "incident"))
     assert (await scene.seen("c"))[one.id]["modified"] == newer.version
+
+
+async def test_who_speaks_for_copies_leaves_with_the_last_of_them(scene):
+    rules = """
+rules:
+  - {id: g, match: {type: incident, origin: gamma}, then: allow, reason: x}
+  - {id: r, match: {type: incident, origin: gamma}, then: redact, redact: [answers], reason: y}
+"""
+    await scene.apply(BY_HAND, {"c": rules})
+    await scene.receive("gamma", GAMMA, foreign(scene, GAMMA))
+    assert NODE.identity in await scene.seen("c")
+    whole = "rules: [{id: g, match: {type: incident, origin: gamma}, then: allow, reason: x}]"
+    await scene.apply(
+        BY_HAND, {"c": whole}, confirmed=(await scene.plan(BY_HAND, {"c": whole})).taken_away or None
+    )
+    seen = await scene.seen("c")
+    assert NODE.identity not in seen
+    assert {ID, GAMMA["id"]} <= set(seen)

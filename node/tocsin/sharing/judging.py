@@ -555,12 +555,12 @@ async def _drop_unnamed(
         return named(made[id_].value if id_ in made else docket.cases[id_].value)
 
     wave = {name for id_ in entering - free for name in names(id_)}
-    gone = sorted({*free, *(id_ for id_, state in states.items() if state is State.OUT)})
-    gone += [link.copy_id for id_ in gone if (link := docket.links.get(id_))]
+    # what is judged here counts by how it will stand, the rest of the collection by how it stands
+    judged = [*states, *(link.copy_id for id_ in states if (link := docket.links.get(id_)))]
     here = docket.court.collection_id
     definitions = sorted(id_ for id_ in free if id_.partition("--")[0] in FREE_TYPES)
-    wave |= await releases.named_by_standing(tx, here, definitions, without=gone)
-    wave |= set(await releases.creators_standing(tx, here, sorted(free - set(definitions)), without=gone))
+    wave |= await releases.named_by_standing(tx, here, definitions, without=judged)
+    wave |= set(await releases.creators_standing(tx, here, sorted(free - set(definitions)), without=judged))
     wave |= {id_ for id_ in free if _stands_by_rule(docket, docket.cases[id_])}
     needed: set[str] = set()
     while wave:
