@@ -4,6 +4,7 @@ A room of its own below `settings`, because configuration, policies and mappings
 `NO` is a string, a repeated key is an error, and dates stay text. Pure: the text is given.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -19,6 +20,8 @@ from tocsin.errors import BadFile, Problem
 
 Path = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
+
+_REPEATED = re.compile(r'found duplicate key "(.*?)" with value')
 
 
 class _TextDates(RoundTripConstructor):
@@ -62,12 +65,19 @@ def read_document(text: str, name: str) -> Document:
     except MarkedYAMLError as why:
         mark = why.problem_mark or why.context_mark
         line = mark.line + 1 if mark else 1
-        said = " ".join((why.problem or why.context or "not YAML").split())
-        raise BadFile([Problem(f"{name}:{line}", said)]) from why
+        raise BadFile([Problem(f"{name}:{line}", _in_words(why))]) from why
     except (YAMLError, ValueError, RecursionError) as why:
         raise BadFile([Problem(f"{name}:1", f"not YAML: {why}")]) from why
     lines: dict[Path, int] = {}
     return Document(name, _plain(tree, (), lines), lines)
+
+
+def _in_words(why: MarkedYAMLError) -> str:
+    """What the parser says, without the values that it would print as Python does."""
+    said = " ".join((why.problem or why.context or "not YAML").split())
+    if repeated := _REPEATED.match(said):
+        return f"key {repeated[1]!r} is there twice"
+    return said.replace("'<stream end>'", "the end of the file")
 
 
 def parse(model: type[M], document: Document, value: Any = None, at: Path = ()) -> M:
@@ -98,7 +108,7 @@ def _problems(model: type[BaseModel], document: Document, at: Path, why: Validat
         elif error["type"] == "missing":
             text = f"{path[-1]!r} is missing"
         else:
-            text = f"{'.'.join(map(str, path))}: {error['msg']}"
+            text = f"{'.'.join(map(str, path))}: {error['msg'].removeprefix('Value error, ')}"
         found.append(document.problem(path, text))
     return found
 

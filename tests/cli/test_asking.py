@@ -37,7 +37,7 @@ def test_publishing_is_asked_and_only_a_yes_publishes(stocked, answer, code, sta
 
 @pytest.mark.parametrize(("offset", "code"), [(0, 0), (1, 1)])
 def test_taking_much_away_asks_for_the_number_itself(stocked, offset, code):
-    stocked.ok("publish", "--waiting", "--yes")
+    stocked("publish", "--waiting", "--yes")
     stocked.edit("match: {tlp: red, origin: any}", "match: {type: incident, origin: any}", "policies/shared.yaml")
     example = "  - {object: examples/ransomware.json, expect: redact, rule: victims-unnamed}\n"
     stocked.edit(example, "", "policies/shared.yaml")

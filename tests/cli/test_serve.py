@@ -75,7 +75,7 @@ def test_what_touches_nothing_released_takes_effect_at_start(node):
 
 
 def test_what_readers_would_notice_waits_for_a_person(stocked):
-    stocked.ok("publish", "--waiting", "--yes")
+    stocked("publish", "--waiting", "--yes")
     stocked.edit("readers: [acme]", "readers: []")
     with _serving(stocked.home) as (_, _, said):
         assert any("would change what readers see" in line for line in said)

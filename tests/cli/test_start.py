@@ -92,6 +92,22 @@ def test_check_finds_every_fault_with_its_line_and_the_nearest_word(node):
     assert "did you mean 'deny'?" in done.stdout
 
 
+def test_check_tells_a_file_that_is_no_yaml_once(node):
+    (node.home / "tocsin.yaml").write_text((node.home / "tocsin.yaml").read_text() + "more: [\n")
+    done = node("check", "--json")
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (done.exit_code, problem["text"]) == (1, "expected the node content, but found the end of the file")
+
+
+def test_check_speaks_no_python(node):
+    node.edit('country: "EE"', "country: Estonia")
+    (node.home / "policies/other.yaml").write_text("rules:\n  - {id: a, then: allow}\nrules: []\n")
+    said = node("check").stdout
+    assert "policies/other.yaml:3: key 'rules' is there twice\n" in said
+    assert ": node.country: two capital letters" in said
+    assert "Value error" not in said
+
+
 def test_check_runs_the_tests_of_policies(node):
     node.edit("expect: deny", "expect: whole", "policies/shared.yaml")
     done = node("check")
@@ -188,8 +204,23 @@ def test_what_no_reader_would_notice_is_applied_without_asking(node):
     assert "The files are what is in force" in node.ok("apply")
 
 
+def test_who_starts_and_stops_to_read_is_said_and_nothing_is_said_twice(node):
+    nothing = "No reader"
+    node.edit("title: Incidents that we share", "title: Another title")
+    assert node.ok("apply").count(nothing) == 1
+    node.edit("accounts: {}", "accounts:\n  acme: {kind: company, country: EE}")
+    node.edit("readers: [] ", "readers: [acme] ")
+    said = node.ok("apply")
+    assert nothing not in said
+    assert "In force. acme now reads shared.\n" in said
+    node.edit("readers: [acme] ", "readers: [] ")
+    said = node.ok("apply")
+    assert nothing not in said
+    assert "In force. acme no longer reads shared.\n" in said
+
+
 def test_a_reader_more_is_shown_first_and_needs_a_yes(stocked):
-    stocked.ok("publish", "--waiting", "--yes")
+    stocked("publish", "--waiting", "--yes")
     stocked.edit(
         "acme: {kind: company, country: EE}", "acme: {kind: company, country: EE}\n  zeta: {kind: company}"
     )
@@ -204,7 +235,7 @@ def test_a_reader_more_is_shown_first_and_needs_a_yes(stocked):
 
 
 def test_taking_much_away_needs_its_number(stocked):
-    stocked.ok("publish", "--waiting", "--yes")
+    stocked("publish", "--waiting", "--yes")
     stocked.edit("match: {tlp: red, origin: any}", "match: {type: incident, origin: any}", "policies/shared.yaml")
     stocked.edit(
         "  - {object: examples/ransomware.json, expect: redact, rule: victims-unnamed}\n",

@@ -1,5 +1,6 @@
 """Planning: what a configuration would do, shown before it does it: by collection, by reader, with ids."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ def show_plan(shown: Plan) -> None:
     if shown.is_in_force:
         say("The files are what is in force.")
         return
-    moving = [collection for collection in shown.collections if collection.touches_released]
+    moving = [one for one in shown.collections if one.touches_released or one.readers_added or one.readers_removed]
     if not moving:
         say("No reader would see anything else than now.")
     for collection in moving:
@@ -32,7 +33,8 @@ def show_plan(shown: Plan) -> None:
 def _show_collection(collection: CollectionPlan) -> None:
     who = ", ".join(collection.readers) or "nobody"
     gone = " is no longer in the files: nobody reads it any more" if collection.closed else f", read by {who}"
-    say(f"{collection.key}{gone} ({collection.standing:,} objects stand there)", "bold")
+    verb = "stands" if collection.standing == 1 else "stand"
+    say(f"{collection.key}{gone} ({plural(collection.standing, 'object')} {verb} there)", "bold")
     for name in collection.readers_added:
         say(f"  {name} starts to read it: {plural(collection.standing, 'object')} that stand there already")
     for name in collection.readers_removed:
@@ -66,6 +68,25 @@ def _for_reader(collection: CollectionPlan) -> str:
     )
     parts = [f"{verb} {plural(collection.count(kind), 'object')}" for verb, kind in said if collection.count(kind)]
     return ", ".join(parts)
+
+
+def moved(done: Plan) -> str:
+    """What a configuration did, in a sentence or two; nothing where no reader notices it."""
+    counts = Counter(change.kind for collection in done.collections for change in collection.changes)
+    words: tuple[tuple[Kind, str], ...] = (
+        ("release", "released"),
+        ("restore", "whole again"),
+        ("redact", "redacted"),
+        ("withdraw", "withdrawn"),
+    )
+    said = [f"{counts[kind]:,} {word}" for kind, word in words if counts[kind]]
+    sentences = [f"{', '.join(said)}."] if said else []
+    for one in done.collections:
+        for names, what in ((one.readers_added, "now"), (one.readers_removed, "no longer")):
+            if names:
+                verb = "reads" if len(names) == 1 else "read"
+                sentences.append(f"{', '.join(names)} {what} {verb} {one.key}.")
+    return " ".join(sentences)
 
 
 def plan_as_value(shown: Plan) -> dict[str, Any]:

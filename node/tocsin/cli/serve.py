@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tocsin.cli.console import say, warn
+from tocsin.cli.planning import moved
 from tocsin.cli.session import HomeOption, Session, database_settings, home_of, proposed, run, session
 from tocsin.errors import BadFile, Refused
 from tocsin.policy.configuration import Configuration
@@ -50,6 +51,8 @@ async def _serve(given: str | None, host: str, port: int) -> None:
         if host not in _LOOPBACK:
             warn(f"Without TLS, tokens travel in the clear: put a proxy before {host} (see deploy/).")
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        for chatty in ("httpx2", "httpcore2"):  # every request to a peer, a line
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         with _ending_quietly():
             await _server(here, lambda: _say_where(configuration, address)).serve(sockets=[listening])
     say("Stopped.")
@@ -94,8 +97,8 @@ async def _follow_files(here: Session) -> None:
     if shown.touches_released:
         warn("The files differ from what is in force, and would change what readers see: see tocsin apply.")
         return
-    await apply(here.store, shown, here.node)
-    say("The files are in force now; no reader sees anything else than before.")
+    done = await apply(here.store, shown, here.node)
+    say(f"The files are in force now. {moved(done)}".rstrip())
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,7 +4,6 @@ import os
 import secrets
 import shlex
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +16,7 @@ from zoneinfo import available_timezones
 import typer
 
 from tocsin.cli.console import ask, ask_number, plural, say, say_json
-from tocsin.cli.planning import plan_as_value, show_plan
+from tocsin.cli.planning import moved, plan_as_value, show_plan
 from tocsin.cli.session import (
     HomeOption,
     JsonOption,
@@ -33,7 +32,7 @@ from tocsin.errors import BadFile, BadInput, NotFound, Problem, Refused, TocsinE
 from tocsin.intake.mapping import load_mapping
 from tocsin.policy.configuration import Configuration, read_configuration, run_policy_tests
 from tocsin.settings import NAMESPACE_BYTES, Home, find_home
-from tocsin.sharing.apply import Kind, Plan, apply, plan
+from tocsin.sharing.apply import GUARD_OBJECTS, GUARD_SHARE, apply, plan
 from tocsin.sharing.node import Node
 from tocsin.stix.canonical import dump_json
 from tocsin.stix.effects import answers_of, derive
@@ -236,6 +235,8 @@ async def _check(home: Home) -> _Report:
     changed: tuple[str, ...] | None = None
     try:
         changed = await _changed(home, files_)
+    except BadFile:
+        changed = None  # a tocsin.yaml without which no database is found: told above
     except TocsinError as why:
         problems.append(Problem("database", str(why)))
     names = (*files_, *(f"mappings/{name}.yaml" for name in mappings))
@@ -304,7 +305,12 @@ def apply_(
     yes: YesOption = False,
     confirm: Annotated[
         int | None,
-        typer.Option("--confirm", metavar="N", help="How many objects readers lose, where that is many."),
+        typer.Option(
+            "--confirm",
+            metavar="N",
+            help=f"How many objects, of every type, readers lose or see redacted. Asked for where a collection "
+            f"loses more than {GUARD_OBJECTS} of them, or more than {GUARD_SHARE:.0%} of what stands there.",
+        ),
     ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -328,21 +334,10 @@ async def _apply(given: str | None, *, yes: bool, confirm: int | None, as_json: 
         if shown.is_in_force:
             return
         if shown.taken_away:
-            ask_number(f"Readers lose, or see redacted, {shown.taken_away} objects.", shown.taken_away, confirm)
+            lost = plural(shown.taken_away, "object")
+            ask_number(f"Readers lose, or see redacted, {lost}.", shown.taken_away, confirm)
         if shown.touches_released:
             ask("Bring this into force?", yes=yes or (confirm is not None and sys.stdin.isatty()))
         done = await apply(here.store, shown, here.node, confirmed=shown.taken_away or None)
     if not as_json:
-        say(f"In force. {_moved(done)}")
-
-
-def _moved(done: Plan) -> str:
-    counts = Counter(change.kind for collection in done.collections for change in collection.changes)
-    words: tuple[tuple[Kind, str], ...] = (
-        ("release", "released"),
-        ("restore", "whole again"),
-        ("redact", "redacted"),
-        ("withdraw", "withdrawn"),
-    )
-    said = [f"{counts[kind]:,} {word}" for kind, word in words if counts[kind]]
-    return ", ".join(said) + "." if said else "No reader sees anything else than before."
+        say(f"In force. {moved(done)}".rstrip())

@@ -65,6 +65,14 @@ class Tally:
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
+    @property
+    def words(self) -> str:
+        """`12 stored, 1 refused`: what is not none, and what was stored always."""
+        others = ("duplicate", "withdrawn", "quarantined", "refused")
+        return ", ".join(
+            [f"{self.stored:,} stored", *(f"{n:,} {word}" for word in others if (n := getattr(self, word)))]
+        )
+
     def exhausts(self, budget: Budget) -> bool:
         return self.seen >= budget.objects or self.size >= budget.bytes
 

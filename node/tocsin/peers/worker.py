@@ -151,7 +151,7 @@ class _Worker:
         if report.contact is not None:
             self._contacts[peer, wanted] = (found if contact else clock, report.contact)
         if report.tally.seen > report.tally.pages or report.error:
-            log.info("pulled: peer=%s collection=%s %s %s", peer, wanted, report.state, report.tally)
+            log.info("pulled: peer=%s collection=%s %s: %s", peer, wanted, report.state, report.tally.words)
 
     async def _look_after_ended(self) -> None:
         """Note what nobody foresaw (a fault of ours) with that peer, so that it is seen and tried later."""
