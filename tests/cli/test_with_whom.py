@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from tocsin.peers.pull import PRUNED, WITHDRAWN
 from tocsin.store import parties, peers
 from tocsin.store.peers import LedgerRow
 from tocsin.store.transaction import Store
@@ -41,7 +42,7 @@ def test_two_tokens_are_valid_at_a_time_and_revoking_ends_both(alpha):
 
 @pytest.mark.parametrize("command", ["token", "revoke"])
 def test_an_unknown_account_is_refused_with_the_nearest_name(alpha, command):
-    assert "no account or peer 'amce'; did you mean 'acme'?" in alpha.refused("account", command, "amce")
+    assert "no account or peer 'amce'; did you mean 'acme'?" in alpha.refused("account", command, "amce", code=2)
 
 
 def test_an_account_that_was_not_applied_is_told_so(alpha):
@@ -139,7 +140,10 @@ def test_a_credential_is_read_from_standard_input_and_kept_private(with_peer):
 def test_an_empty_or_strange_credential_is_refused(with_peer):
     for typed in ("", "\n", "päss\n"):
         assert "printable ASCII" in with_peer.refused("peer", "credential", "cert-beta", code=2, typed=typed)
-    assert "did you mean 'cert-beta'?" in with_peer.refused("peer", "credential", "cert-bta", typed="x\n")
+    assert "did you mean 'cert-beta'?" in with_peer.refused("peer", "credential", "cert-bta", code=2, typed="x\n")
+    with_peer.ok("apply")
+    for command in ("test", "show", "suspend", "resume"):
+        assert "did you mean 'cert-beta'?" in with_peer.refused("peer", command, "cert-bta", code=2)
 
 
 def test_a_peer_that_is_not_there_is_said_plainly(with_peer):
@@ -158,7 +162,7 @@ def test_a_peer_that_is_not_there_is_said_plainly(with_peer):
     assert "reads of ours: nothing" in with_peer.ok("peer", "show", "cert-beta")
 
 
-async def _offer(home, outcome, count):
+async def _offer(home, outcome, count, reason="reason {}"):
     """Note in the ledger what became of further offers of cert-beta."""
     store = await Store.open(f"sqlite:///{home / 'tocsin.db'}")
     try:
@@ -166,7 +170,7 @@ async def _offer(home, outcome, count):
             party = await parties.party_by_name(tx, "cert-beta")
             after = sum((await peers.ledger_counts(tx, party.id)).values())
             rows = [
-                LedgerRow(party.id, "c", f"{n}", f"tool--{n}", "v", f"{n:x}", outcome, f"reason {n}", n)
+                LedgerRow(party.id, "c", f"{n}", f"tool--{n}", "v", f"{n:x}", outcome, reason.format(n), n)
                 for n in range(after, after + count)
             ]
             await peers.add_ledger(tx, rows)
@@ -189,6 +193,18 @@ def test_what_is_in_quarantine_is_shown_however_much_came_after_it(with_peer):
     assert "… and 12 more" in said
 
 
+def test_what_a_peer_withdrew_is_no_object_stored(with_peer):
+    with_peer.ok("apply")
+    asyncio.run(_offer(with_peer.home, "stored", 7))
+    asyncio.run(_offer(with_peer.home, "stored", 2, WITHDRAWN))
+    asyncio.run(_offer(with_peer.home, "stored", 1, PRUNED))
+    (shown,) = with_peer.lines("peer", "show", "cert-beta", "--json")
+    assert (shown["ledger"]["stored"], shown["ledger"]["withdrawn"], shown["ledger"]["pruned"]) == (7, 2, 1)
+    assert "7 stored, 0 duplicate, 0 quarantined, 0 refused, 2 withdrawn" in with_peer.ok(
+        "peer", "show", "cert-beta"
+    )
+
+
 def test_a_peer_is_suspended_and_resumed_only_with_a_yes(with_peer):
     with_peer.ok("apply")
     assert "say --yes" in with_peer.refused("peer", "suspend", "cert-beta")
@@ -200,5 +216,5 @@ def test_a_peer_is_suspended_and_resumed_only_with_a_yes(with_peer):
 
 def test_sync_with_nobody_and_with_a_stranger(alpha):
     assert "Nothing is pulled from any peer." in alpha.ok("sync")
-    assert "no account or peer 'gamma'" in alpha.refused("sync", "gamma")
-    assert "'acme' is an account: it reads from us" in alpha.refused("sync", "acme")
+    assert "no account or peer 'gamma'" in alpha.refused("sync", "gamma", code=2)
+    assert "'acme' is an account: it reads from us" in alpha.refused("sync", "acme", code=2)

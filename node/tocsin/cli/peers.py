@@ -15,7 +15,7 @@ from tocsin.cli.people import NameArgument, find_party
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, home_of, proposed, run, session
 from tocsin.cli.wording import moment_text, zone
 from tocsin.documents import nearest
-from tocsin.errors import BadFile, BadInput, NotFound, Problem, Refused
+from tocsin.errors import BadFile, BadInput, Problem, Refused
 from tocsin.peers.pull import PullReport
 from tocsin.peers.status import Check, PeerStatus, peer_status, peer_statuses, test_peer
 from tocsin.peers.worker import sync_all
@@ -128,7 +128,7 @@ def credential(name: NameArgument, home: HomeOption = None) -> None:
     settings = proposed(folder).settings
     peer = settings.peers.get(name)
     if peer is None:
-        raise NotFound(f"no peer {name!r} in tocsin.yaml{_nearest_peer(settings, name)}")
+        raise BadInput(f"no peer {name!r} in tocsin.yaml{_nearest_peer(settings, name)}")
     if peer.auth == "certificate":
         place = folder.keys / "peers"
         raise Refused(f"{name} takes a certificate: put {name}.crt and {name}.key into {place} (chmod 600)")
@@ -152,7 +152,7 @@ def try_(name: NameArgument, home: HomeOption = None, as_json: JsonOption = Fals
     folder = home_of(home)
     settings = proposed(folder).settings
     if name not in settings.peers:
-        raise NotFound(f"no peer {name!r} in tocsin.yaml{_nearest_peer(settings, name)}")
+        raise BadInput(f"no peer {name!r} in tocsin.yaml{_nearest_peer(settings, name)}")
     checks = run(test_peer(folder, settings, name))
     if as_json:
         for check in checks:
@@ -197,7 +197,7 @@ def show_peers(found: Sequence[PeerStatus], configuration: Configuration) -> Non
             status.name,
             status.words,
             moment_text(status.last_success, tz) if status.last_success else "never",
-            f"{status.ledger['stored']:,}",
+            f"{status.stored:,}",
             f"{status.quarantined:,}",
             f"{status.ledger['refused']:,}",
         )
@@ -214,7 +214,7 @@ def _as_value(status: PeerStatus) -> dict[str, Any]:
         "in_step": status.in_step,
         "identity": status.identity,
         "last_success": status.last_success,
-        "ledger": dict(status.ledger),
+        "ledger": _offered(status),
         "collections": [
             {
                 "collection": one.wanted,
@@ -231,6 +231,12 @@ def _as_value(status: PeerStatus) -> dict[str, Any]:
     }
 
 
+def _offered(status: PeerStatus) -> dict[str, int]:
+    """What became of what a peer told us: a withdrawal is noted as it came, and is no object stored."""
+    counts: dict[str, int] = {**status.ledger}
+    return {**counts, "stored": status.stored, "withdrawn": status.withdrawn, "pruned": status.pruned}
+
+
 def show(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """One peer: how its collections stand, what it reads of ours, what is in quarantine or was refused lately."""
     run(_show(home, name, as_json=as_json))
@@ -241,6 +247,7 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
         configuration = await here.configuration()
         async with here.store.reading() as tx:
             party = await find_party(tx, here, configuration, name)
+            _check_is_peer(configuration, name)
             status = await peer_status(tx, configuration, name)
             waiting = await peers.quarantined(tx, party.id)
             latest = await peers.ledger_rows(tx, party.id, limit=_LATEST)
@@ -265,7 +272,7 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
     say(f"  {status.url}")
     say(f"  speaks for {status.identity or 'no identity that we know'}")
     say(f"  reads of ours: {', '.join(reads) or 'nothing'}")
-    say(f"  offered us: {', '.join(f'{count:,} {outcome}' for outcome, count in status.ledger.items())}")
+    say(f"  offered us: {', '.join(f'{count:,} {what}' for what, count in _offered(status).items())}")
     for one in status.collections:
         read_up_to = f"; read up to {one.cursor}" if one.cursor else ""
         say(f"  {one.wanted} ({one.protocol or 'not contacted'}): {one.words}{read_up_to}")
@@ -316,7 +323,7 @@ async def _set_suspended(given: str | None, name: str, *, suspended: bool, yes: 
 
 def sync(
     peer: Annotated[str | None, typer.Argument(metavar="[PEER]", help="Only this one.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="To the end of each collection, and no further.")] = True,
+    once: Annotated[bool, typer.Option("--once", help="Always so; taken because scripts say it.")] = True,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -348,8 +355,12 @@ async def _check_peer(here: Session, name: str) -> None:
     configuration = await here.configuration()
     async with here.store.reading() as tx:
         await find_party(tx, here, configuration, name)
+    _check_is_peer(configuration, name)
+
+
+def _check_is_peer(configuration: Configuration, name: str) -> None:
     if name not in configuration.settings.peers:
-        raise NotFound(f"{name!r} is an account: it reads from us{_nearest_peer(configuration.settings, name)}")
+        raise BadInput(f"{name!r} is an account: it reads from us{_nearest_peer(configuration.settings, name)}")
 
 
 def _report_in_words(report: PullReport) -> str:

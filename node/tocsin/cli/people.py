@@ -7,7 +7,7 @@ import typer
 from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, proposed, run, session
 from tocsin.documents import nearest
-from tocsin.errors import BadFile, NotFound
+from tocsin.errors import BadFile, BadInput, NotFound
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import AccountSettings, PartySettings
 from tocsin.store import accounts, audit, parties
@@ -115,7 +115,10 @@ async def _revoke(given: str | None, name: str, *, yes: bool) -> None:
 
 
 async def find_party(tx: Transaction, here: Session, configuration: Configuration, name: str) -> Party:
-    """The account or peer of this name that is in force. Raises NotFound with the nearest name, or what to do."""
+    """The account or peer of this name that is in force.
+
+    Raises BadInput with the nearest name, NotFound for one that waits in the file.
+    """
     party = await parties.party_by_name(tx, name)
     if party is not None and configuration.settings.party(name) is not None:
         return party
@@ -125,7 +128,7 @@ async def find_party(tx: Transaction, here: Session, configuration: Configuratio
     there = nearest(name, known) or (
         f" (there are: {', '.join(known)})" if known else " (tocsin.yaml names nobody)"
     )
-    raise NotFound(f"no account or peer {name!r}{there}")
+    raise BadInput(f"no account or peer {name!r}{there}")
 
 
 def _is_proposed(here: Session, name: str) -> bool:

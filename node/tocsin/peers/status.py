@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tocsin.errors import BadInput, NotFound, PeerFailed
 from tocsin.peers.discover import choose, look_around
+from tocsin.peers.pull import PRUNED, WITHDRAWN
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home, PeerSettings, PullSettings, Settings
 from tocsin.store import parties, peers
@@ -47,6 +48,13 @@ class PeerStatus:
     last_success: int | None
     ledger: Mapping[LedgerOutcome, int]
     collections: tuple[PulledCollection, ...]
+    withdrawn: int = 0  # of those that the ledger has as stored: it told us that it withdrew something,
+    pruned: int = 0  # or that it no longer keeps it
+
+    @property
+    def stored(self) -> int:
+        """Objects that it offered and we stored."""
+        return self.ledger["stored"] - self.withdrawn - self.pruned
 
     @property
     def quarantined(self) -> int:
@@ -80,6 +88,7 @@ async def peer_status(tx: Transaction, configuration: Configuration, name: str) 
     rows = {pull.wanted: pull for pull in await peers.pulls(tx, party.id)}
     collections = tuple(_collection(pull, rows.get(pull.collection), now) for pull in settings.pull)
     words = _words(party, collections)
+    told = await peers.ledger_reasons(tx, party.id, (WITHDRAWN, PRUNED))
     return PeerStatus(
         name=name,
         url=settings.url,
@@ -89,6 +98,8 @@ async def peer_status(tx: Transaction, configuration: Configuration, name: str) 
         last_success=max((c.last_success for c in collections if c.last_success is not None), default=None),
         ledger=await peers.ledger_counts(tx, party.id),
         collections=collections,
+        withdrawn=told[WITHDRAWN],
+        pruned=told[PRUNED],
     )
 
 

@@ -192,6 +192,17 @@ async def ledger_counts(
     return counts
 
 
+async def ledger_reasons(tx: Transaction, party_id: str, reasons: Iterable[str]) -> dict[str, int]:
+    """How many of the peer's offers were noted for each of these reasons; each is there, at 0 if need be."""
+    counts = dict.fromkeys(reasons, 0)
+    wanted = (
+        select(ledger.c.reason, func.count().label("n"))
+        .where(ledger.c.party_id == party_id, ledger.c.outcome == "stored", ledger.c.reason.in_(list(counts)))
+        .group_by(ledger.c.reason)
+    )
+    return counts | {row.reason: row.n for row in await tx.connection.execute(wanted)}
+
+
 async def ledger_rows(
     tx: Transaction, party_id: str, *, before: int | None = None, limit: int = 100
 ) -> list[LedgerRow]:
