@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from tocsin.cli.main import make_app
     [
         ((), 2, ""),
         (("--help",), 0, ""),
+        (("--version",), 0, ""),
         (("incidents",), 2, "which home? Give --home DIR, set TOCSIN_HOME"),
         (("incidents", "--home", "nowhere"), 1, "is not a home of Tocsin: no tocsin.yaml (run: tocsin init)"),
         (("incidnets",), 2, "No such command"),
@@ -47,6 +49,10 @@ def test_each_class_of_error_in_a_home(stocked, typed, words, code, said):
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_says_its_version(typed):
+    assert typed("--version").stdout == f"tocsin {version('tocsin')}\n"
 
 
 def test_a_home_is_found_by_option_by_variable_and_by_standing_in_it(node, typed, monkeypatch):

@@ -88,6 +88,12 @@ def test_filters_hold_together(mixed, words, records):
         (("--in", "sharde"), "unknown collection 'sharde'; did you mean 'shared'?"),
         (("--origin", "acmee"), "unknown origin 'acmee'; did you mean 'acme'?"),
         (("--confidence", "high"), "a comparison such as '>=50'"),
+        (("--confidence", ">=101"), "it is between 0 and 100"),
+        (("--severity", "=500"), "it is between 0 and 100"),
+        (("--sector", "helth"), "unknown sector 'helth'; did you mean 'health'?"),
+        (("--sector", "nis2:enrgy/oil"), "did you mean 'energy'?"),
+        (("--sector", "naics:x"), "unknown sector 'naics:x'"),
+        (("--country", "Estonia"), "two letters (ISO 3166-1)"),
     ],
 )
 def test_a_word_that_nothing_can_have_is_refused_with_the_nearest(stocked, words, said):
@@ -160,11 +166,14 @@ def test_show_says_as_what_a_copy_stands_and_what_it_leaves_out(mixed):
 def test_history_has_versions_and_events(node):
     node.import_samples()
     node.ok("publish", "rt:CA-011", "--yes")
-    node.ok("assess", "rt:CA-011", "accessed=no", "--yes")
+    node.ok("assess", "rt:CA-011", "accessed=no", "--because", "the log of the proxy", "--yes")
     said = node.ok("show", "rt:CA-011", "--history")
-    for event in ("published", "redacted", "assessed"):
+    for event in ("published", "redacted", "assessed", "the log of the proxy", "accessed=no"):
         assert event in said
-    (sheet,) = node.lines("show", "rt:CA-011", "--json")
+    assert "False" not in said
+    (sheet,) = node.lines("show", "rt:CA-011", "--history", "--json")
+    assert {"published", "redacted", "assessed"} <= {event["event"] for event in sheet["events"]}
+    assert [one["because"] for one in sheet["assessments"]] == ["the log of the proxy"]
     assert len(sheet["versions"]) == 2
 
 

@@ -24,19 +24,53 @@ def test_what_was_shown_is_what_happens(stocked):
 
 def test_policy_still_decides_over_what_a_person_publishes(stocked):
     stocked.import_samples("red", tlp="red")
-    assert "0 whole, 0 redacted, 1 withheld" in stocked.ok("publish", "rt:CA-024", "--yes")
+    done = stocked("publish", "rt:CA-024", "--yes")
+    assert (done.exit_code, "0 whole, 0 redacted, 1 withheld" in done.stdout) == (1, True)
     assert _collections(stocked, "rt:CA-024")[0]["stands"] is None
 
 
+def test_publishing_several_of_which_a_policy_withholds_some_is_partly_done(stocked):
+    stocked.import_samples("red", tlp="red")
+    done = stocked("publish", "rt:CA-011", "rt:CA-024", "--yes")
+    assert (done.exit_code, "0 whole, 1 redacted, 1 withheld" in done.stdout) == (3, True)
+    assert stocked("publish", "rt:CA-011", "--yes", "--json").exit_code == 0
+
+
+def test_what_a_copy_leaves_out_is_in_words_and_within_the_width(stocked):
+    said = stocked("publish", "rt:CA-011").stdout
+    assert max(map(len, said.splitlines())) <= 100
+    assert "labels (the copy has its own), actor type, motives, the rule behind each effect" in " ".join(
+        said.split()
+    )
+
+
+def test_a_newer_version_that_waits_and_a_hold_are_told(stocked):
+    stocked.ok("publish", "rt:CA-018", "--yes")
+    assert not _collections(stocked, "rt:CA-018")[0]["newer_waits"]
+    stocked.ok("assess", "rt:CA-018", "impaired=yes")
+    (shared,) = _collections(stocked, "rt:CA-018")
+    assert (shared["stands"], shared["newer_waits"], shared["held"]) == ("redacted", True, False)
+    for command in ("show", "explain"):
+        assert "readers have an older version; the newer one waits" in stocked.ok(command, "rt:CA-018")
+    stocked.ok("hold", "rt:CA-018")
+    for command in ("show", "explain"):
+        assert "held by a person: nothing newer goes out" in stocked.ok(command, "rt:CA-018")
+    stocked.ok("publish", "rt:CA-018", "--follow", "--yes")
+    (shared,) = _collections(stocked, "rt:CA-018")
+    assert (shared["newer_waits"], shared["held"]) == (False, False)
+    stocked.ok("assess", "rt:CA-018", "impaired=no", "--yes")
+    assert not _collections(stocked, "rt:CA-018")[0]["newer_waits"]
+
+
 def test_publishing_all_that_waits_leaves_nothing_waiting(stocked):
-    stocked.ok("publish", "--waiting", "--yes")
+    assert stocked("publish", "--waiting", "--yes").exit_code == 3  # a policy withholds one
     assert stocked.lines("incidents", "--waiting", "--json") == []
     assert "Nothing waits to be published." in stocked.ok("publish", "--waiting", "--yes")
 
 
 def test_what_is_held_is_not_among_what_waits(stocked):
     stocked.ok("hold", "rt:CA-011")
-    stocked.ok("publish", "--waiting", "--yes")
+    stocked("publish", "--waiting", "--yes")
     assert [line["record"] for line in stocked.lines("incidents", "--held", "--json")] == ["rt:CA-011"]
     assert _collections(stocked, "rt:CA-011")[0]["stands"] is None
 

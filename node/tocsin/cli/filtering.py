@@ -10,6 +10,7 @@ from tocsin.documents import nearest
 from tocsin.errors import BadInput
 from tocsin.policy.attributes import ANY_ORIGIN, FIELD_BY_NAME, within
 from tocsin.policy.configuration import Configuration
+from tocsin.stix.effects import NIS2_SECTORS
 from tocsin.stix.markings import tlp_from_word
 
 # option → the name of the attribute that it asks for
@@ -24,6 +25,10 @@ WORD_OPTIONS: Mapping[str, str] = {
     "actor-type": "actor_type",
     "motive": "motives",
 }
+_NAICS = re.compile(r"^(naics:)?[1-9]\d{1,5}$", re.ASCII)
+_SUBSECTOR = re.compile(r"^[a-z][a-z0-9-]{0,62}$", re.ASCII)
+_COUNTRY = re.compile(r"^[A-Z]{2}$", re.ASCII)
+_MOST = 100  # of a confidence, and of the cyber disruption index
 _COMPARISON = re.compile(r"^(>=|<=|<|>|=)?\s*(\d+(?:\.\d+)?)$")
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     ">=": lambda given, wanted: given >= wanted,
@@ -107,7 +112,11 @@ def _word_test(option: str, wanted: Sequence[str]) -> Callable[[Seen], bool]:
     if name.name == "countries":
         words = [word.upper() for word in words]
     for word in words:
-        if name.values is not None:
+        if name.name == "sectors":
+            _check_sector(word)
+        elif name.name == "countries":
+            _check_country(word)
+        elif name.values is not None:
             _check_word(option, word, name.values)
 
     def test(seen: Seen) -> bool:
@@ -124,11 +133,31 @@ def _in_sector(sector: str, outer: str) -> bool:
     return any(within(sector, named) for named in (outer, f"nis2:{outer}", f"naics:{outer}"))
 
 
+def _check_sector(word: str) -> None:
+    if _NAICS.match(word):
+        return
+    outer, _, inner = word.removeprefix("nis2:").partition("/")
+    if outer not in NIS2_SECTORS or (inner and not _SUBSECTOR.match(inner)):
+        near = nearest(outer, NIS2_SECTORS) or f" ({' '.join(NIS2_SECTORS)}; or naics:52)"
+        raise BadInput(f"unknown sector {word!r}{near}")
+
+
+def _check_country(word: str) -> None:
+    if not _COUNTRY.match(word):
+        raise BadInput(f"unknown country {word!r}: two letters (ISO 3166-1), such as EE")
+
+
+def _check_within(name: str, wanted: float) -> None:
+    if not 0 <= wanted <= _MOST:
+        raise BadInput(f"--{name} {wanted:g}: it is between 0 and {_MOST}")
+
+
 def _number_test(name: str, comparison: str) -> Callable[[Seen], bool]:
     match = _COMPARISON.match(comparison.strip())
     if not match:
         raise BadInput(f"--{name} {comparison!r}: a number, or a comparison such as '>=50'")
     compare, wanted = _COMPARE[match[1] or "="], float(match[2])
+    _check_within(name, wanted)
 
     def test(seen: Seen) -> bool:
         given = seen.attributes[name]

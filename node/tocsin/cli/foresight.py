@@ -6,9 +6,10 @@ So what is shown is what would happen, whatever rules and references bring about
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from tocsin.cli.console import ask, say
+from tocsin.cli.console import ask, say, tell
 from tocsin.cli.ids import short
 from tocsin.cli.session import Session
+from tocsin.cli.wording import omitted_words
 from tocsin.errors import Refused
 from tocsin.sharing.release import Outcome
 from tocsin.store.transaction import Transaction
@@ -68,15 +69,15 @@ def show_outcomes(outcomes: Sequence[Outcome]) -> None:
     for one in outcomes:
         if one.object_id.startswith("incident--"):
             reasons = tuple(f"{reason.rule}: {reason.text}" for reason in one.reasons)
-            omitted = tuple(dict.fromkeys(one.omitted))
+            omitted = tuple(omitted_words(one.omitted))
             fates.setdefault((one.what, reasons, omitted), []).append(short(one.object_id))
     for (what, reasons, omitted), ids in sorted(fates.items(), key=lambda fate: -len(fate[1])):
         more = f" and {len(ids) - _IDS_SHOWN} more (--json shows all)" if len(ids) > _IDS_SHOWN else ""
         say(f"  {len(ids):>5,} {what:<9} {' '.join(ids[:_IDS_SHOWN])}{more}")
         for reason in reasons:
-            say(f"        {reason}")
+            tell(reason, 8)
         if omitted:
-            say(f"        the copy leaves out: {', '.join(omitted)}")
+            tell(f"the copy leaves out: {', '.join(omitted)}", 8)
     along = Counter(
         one.object_id.partition("--")[0]
         for one in outcomes

@@ -29,7 +29,7 @@ from tocsin.sharing.release import Outcome
 from tocsin.stix.effects import PLACES, QUESTIONS, Answers, categories
 from tocsin.stix.incident import Findings, findings_sentence, read_effects
 from tocsin.stix.markings import Tlp, tlp_from_word
-from tocsin.store import objects
+from tocsin.store import objects, records
 from tocsin.store.transaction import Transaction
 
 FormatArgument = Annotated[str, typer.Argument(metavar="FORMAT", help="veris or csv.")]
@@ -61,8 +61,11 @@ def import_(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make incidents of records. Importing again changes only what changed; what a person assessed stays."""
-    _check(format_, paths)
+    """Make incidents of records. Importing again changes only what changed; what a person assessed stays.
+
+    Ends with 3 when some records were refused, 1 when all were. Records to review are no failure: 0.
+    """
+    _check(format_, paths, source)
     level = None if tlp is None else tlp_from_word(tlp)
     report = run(_import(home, format_, paths, source or format_, level, dry_run=dry_run))
     if as_json:
@@ -75,11 +78,13 @@ def import_(
         raise typer.Exit(1 if refused == len(report.outcomes) else 3)
 
 
-def _check(format_: str, paths: list[Path]) -> None:
+def _check(format_: str, paths: list[Path], source: str | None) -> None:
     """What was typed wrong is said before anything is read."""
     if format_ not in FORMATS:
         words = nearest(format_, FORMATS) or f" ({' '.join(FORMATS)})"
         raise BadInput(f"unknown format {format_!r}{words}")
+    if source is not None and (":" in source or not source.strip()):
+        raise BadInput(f"--source {source!r}: a name without ':' (ids are SOURCE:RECORD)")
     for path in paths:
         if not path.exists():
             raise BadInput(f"{path}: there is no such file or folder")
@@ -91,9 +96,16 @@ async def _import(
     async with session(given) as here:
         order = Import(format_, source, tlp=tlp)
         with progress("records read") as told:
-            return await import_records(
+            report = await import_records(
                 here.store, here.home, here.node, order, paths, dry_run=dry_run, progress=told
             )
+        async with here.store.reading() as tx:
+            done = await records.assessed(tx, [one.incident_id for one in report.outcomes if one.needs_review])
+    # the record is as unclear as before, but a person has said what it amounts to
+    report.outcomes = [
+        replace(one, needs_review=one.needs_review and one.incident_id not in done) for one in report.outcomes
+    ]
+    return report
 
 
 def _as_value(outcome: RecordOutcome) -> dict[str, Any]:
@@ -149,11 +161,18 @@ def _some(lines: list[str]) -> list[str]:
 # --- classify ------------------------------------------------------------------------------------------------
 
 
-def classify(format_: FormatArgument, paths: PathsArgument, home: HomeOption = None) -> None:
+def classify(
+    format_: FormatArgument,
+    paths: PathsArgument,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="S", help="As for import, so that ids are the same.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
     """Print what each record amounts to, as JSON Lines. Stores nothing; a home adds its own mappings and ids."""
-    _check(format_, paths)
+    _check(format_, paths, source)
     good = bad = 0
-    for found in classify_records(_home_if_any(home), format_, paths):
+    for found in classify_records(_home_if_any(home), format_, paths, source=source):
         if isinstance(found, BadRecord):
             warn(f"{found.place}: {found.reason}")
             bad += 1

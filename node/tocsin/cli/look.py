@@ -9,7 +9,7 @@ from tocsin.cli.filtering import Filters
 from tocsin.cli.ids import find_id, short
 from tocsin.cli.listing import Seen, Surroundings, all_seen, look_around
 from tocsin.cli.session import HomeOption, IdArgument, JsonOption, run, session
-from tocsin.cli.sheet import explanation_as_value, foretell, read_sheet, show_explanations
+from tocsin.cli.sheet import explanation_as_value, find_newer, foretell, read_sheet, show_explanations
 from tocsin.cli.wording import (
     STUCK,
     age,
@@ -250,7 +250,7 @@ async def _show(given: str | None, text: str, *, history: bool, as_json: bool) -
         async with here.store.reading() as tx:
             sheet = await read_sheet(tx, here, configuration, await find_id(tx, text))
     if as_json:
-        say_json(sheet.as_value())
+        say_json(sheet.as_value(history=history))
     else:
         sheet.show(history=history)
 
@@ -275,12 +275,13 @@ async def _explain(given: str | None, text: str, key: str | None, *, as_json: bo
             found = await explain(tx, configuration, here.node, id_, key=key)
             version = (await objects.newest(tx, [id_])).get(id_)
             reviewed = bool(await records.assessed(tx, [id_]))
+            newer = await find_newer(tx, configuration, id_, found)
     foretold = foretell(configuration, version.value, found, reviewed=reviewed) if version else {}
     if as_json:
-        say_json({"id": id_, "collections": [explanation_as_value(one, foretold) for one in found]})
+        say_json({"id": id_, "collections": [explanation_as_value(one, foretold, newer) for one in found]})
     else:
         say(id_, "bold")
-        show_explanations(found, foretold)
+        show_explanations(found, foretold, newer)
 
 
 def check_collection(configuration: Configuration, key: str) -> None:

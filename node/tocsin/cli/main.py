@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from tocsin.cli.console import warn
+from tocsin.cli.console import say, warn
 from tocsin.errors import BadFile, BadInput, TocsinError
 
 # Command → the file that has it, in the order of `--help`. Only the file of the command that was typed is
@@ -68,14 +69,27 @@ def make_app(files: Iterable[str] = tuple(dict.fromkeys(COMMANDS.values()))) -> 
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_no_options)
+    app.callback()(_callback)
     for file in files:
         import_module(f"tocsin.cli.{file}").add_to(app)
     return app
 
 
-def _no_options() -> None:
-    """A node for sharing cyber incidents between parties who do not fully trust each other."""
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        say(f"tocsin {version('tocsin')}")
+        raise typer.Exit
+
+
+def _callback(
+    version_: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say the version, and end.")
+    ] = False,
+) -> None:
+    """A node for sharing cyber incidents between parties who do not fully trust each other.
+
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 partly done or a person is needed.
+    """
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from tocsin.cli.listing import look_around, seen_as
 from tocsin.cli.look import check_collection
 from tocsin.cli.session import HomeOption, JsonOption, YesOption, run, session
 from tocsin.errors import BadInput
+from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing import publish as sharing
 from tocsin.sharing.release import Outcome
@@ -40,7 +41,11 @@ def publish(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who would get which incidents in what form, ask, and publish them. Policies still decide."""
+    """Show who would get which incidents in what form, ask, and publish them. Policies still decide.
+
+    Without --in, this counts for every collection, for those that are made later too. Ends with 3 when policies
+    let some of the incidents into no collection, with 1 when they let in none.
+    """
     if bool(ids) == waiting:
         raise BadInput("which incidents? Give ids, or --waiting")
     run(_publish(home, ids or [], inside, follow=follow, yes=yes, as_json=as_json))
@@ -75,6 +80,9 @@ async def _publish(
     else:
         moved = Counter(outcome.what for outcome in done if outcome.object_id.startswith("incident--"))
         say(f"Published: {moved['whole']} whole, {moved['redacted']} redacted, {moved['withheld']} withheld.")
+    inside = {one.object_id for one in done if one.after is not State.OUT}
+    if left_out := [id_ for id_ in wanted if id_ not in inside]:
+        raise typer.Exit(1 if len(left_out) == len(wanted) else 3)
 
 
 def _show(outcomes: Sequence[Outcome], configuration: Configuration, key: str | None) -> None:

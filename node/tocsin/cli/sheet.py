@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
-from tocsin.cli.console import say, show_table
+from tocsin.cli.console import say, show_table, tell
 from tocsin.cli.ids import short
 from tocsin.cli.listing import Seen, look_around, seen_as
 from tocsin.cli.session import Session
-from tocsin.cli.wording import listed, moment_text, zone
+from tocsin.cli.wording import listed, moment_text, omitted_words, zone
 from tocsin.errors import NotFound
 from tocsin.intake.formats import FORMATS
 from tocsin.intake.mapping import load_mapping
@@ -21,13 +21,14 @@ from tocsin.sharing.explain import Explanation, explain
 from tocsin.sharing.node import OURS
 from tocsin.stix.effects import categories
 from tocsin.stix.incident import Moment, findings_sentence, read_effects
-from tocsin.store import audit, objects, parties, records
+from tocsin.store import audit, objects, parties, publications, records, releases
 from tocsin.store.audit import AuditEntry
 from tocsin.store.objects import HeldVersion, Source
 from tocsin.store.parties import Party
-from tocsin.store.records import Belonging, Record
+from tocsin.store.records import Assessment, Belonging, Record
 from tocsin.store.transaction import Transaction
 
+EVERYWHERE = ""  # the collection of a word on all collections
 _ROLES_WITH_NAMES = ("victim", "reporter")
 _SAID = {
     "whole": "whole",
@@ -38,6 +39,14 @@ _SAID = {
     "gone": "gone",
     "stuck": "stuck",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """Of an incident of ours in one collection: does a newer version wait, and does a person hold it back?"""
+
+    waits: bool
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +62,20 @@ class Sheet:
     fields: tuple[tuple[str, str], ...]  # the source record, path and value
     sources: tuple[Source, ...]
     people: Mapping[str, Party]
+    newer: Mapping[str, Newer]
+    assessments: tuple[Assessment, ...]
     happened: tuple[AuditEntry, ...]
     tz: tzinfo
 
-    def as_value(self) -> dict[str, Any]:
-        """The sheet for scripts, the object itself with it."""
+    def as_value(self, *, history: bool) -> dict[str, Any]:
+        """The sheet for scripts, the object itself with it; with `history` also what happened to it here."""
         record = self.seen.record if self.seen else None
+        past: dict[str, Any] = {}
+        if history:
+            past["assessments"] = [_assessment_as_value(one) for one in self.assessments]
+            past["events"] = [
+                {"at": one.at, "event": one.event, "details": dict(one.details)} for one in reversed(self.happened)
+            ]
         return {
             "id": self.version.id,
             "version": self.version.version,
@@ -67,9 +84,10 @@ class Sheet:
             "needs_review": self.seen.needs_review if self.seen else False,
             "names": {role: list(names) for role, names in self.names.items()},
             "record": None if record is None else _record_as_value(record, self.fields),
-            "collections": [explanation_as_value(one, self.foretold) for one in self.explanations],
+            "collections": [explanation_as_value(one, self.foretold, self.newer) for one in self.explanations],
             "sources": [self._source_as_value(source) for source in self.sources],
             "versions": [one.version for one in self.versions],
+            **past,
             "object": self.version.value,
         }
 
@@ -103,7 +121,7 @@ class Sheet:
                 _show_record(self.seen.record, self.fields, self.tz)
         say()
         say("Who has it", "bold")
-        show_explanations(self.explanations, self.foretold)
+        show_explanations(self.explanations, self.foretold, self.newer)
         say()
         say("Where it came from", "bold")
         for source in self.sources:
@@ -126,6 +144,14 @@ class Sheet:
         rows = [(one.version, one.sha256[:12], "" if one.raw else "content erased") for one in self.versions]
         show_table(("version", "sha256", ""), rows, indent=2)
         say()
+        if self.assessments:
+            say("How people classified it", "bold")
+            said = [
+                (moment_text(one.made, self.tz), one.by_role, one.because or "—", _answers(one))
+                for one in self.assessments
+            ]
+            show_table(("when", "role", "because", "answers"), said, wrap=("because", "answers"), indent=2)
+            say()
         say("What happened here", "bold")
         happened = [
             (moment_text(entry.at, self.tz), entry.event, _details(entry.details))
@@ -159,6 +185,8 @@ async def read_sheet(tx: Transaction, here: Session, configuration: Configuratio
         fields=tuple(_fields(here, record)) if record else (),
         sources=tuple(heard.get(version.seq, ())),
         people={party.id: party for party in await parties.parties(tx)},
+        newer=await find_newer(tx, configuration, id_, explanations),
+        assessments=tuple(await records.assessments(tx, id_)),
         happened=tuple(await audit.entries(tx, id_)),
         tz=zone(configuration.settings.node.timezone),
     )
@@ -273,11 +301,25 @@ def _used_at(used: Mapping[str, Sequence[str]], path: str) -> list[str]:
 
 
 def _details(details: Mapping[str, Any]) -> str:
-    return "; ".join(f"{name} {_told(value)}" for name, value in details.items() if value not in (None, "", []))
+    return "; ".join(_told(name, value) for name, value in details.items() if value not in (None, "", [], False))
 
 
-def _told(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _told(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    return f"{name} {' '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+
+
+def _answers(one: Assessment) -> str:
+    """What a person said, `unknown` left out."""
+    said = {name: answer for name, answer in one.answers.items() if answer not in ("unknown", None, [])}
+    return " ".join(
+        f"{name}={','.join(answer) if isinstance(answer, list) else answer}" for name, answer in said.items()
+    )
+
+
+def _assessment_as_value(one: Assessment) -> dict[str, Any]:
+    return {"at": one.made, "role": one.by_role, "because": one.because, "answers": dict(one.answers)}
 
 
 def _record_as_value(record: Record, fields: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -314,19 +356,53 @@ def foretell(
     }
 
 
-def show_explanations(found: Sequence[Explanation], foretold: Mapping[str, Decision]) -> None:
+async def find_newer(
+    tx: Transaction, configuration: Configuration, id_: str, found: Sequence[Explanation]
+) -> dict[str, Newer]:
+    """By collection, what readers do not see yet of what they have; nothing of what is not ours."""
+    made_here = [
+        version.version_key
+        for version in (await objects.offered(tx, [id_])).get(id_, ())
+        if any(source.party_id == OURS and source.collection_id == OURS for source in version.sources)
+    ]
+    words = await publications.publications(tx, [id_])
+    ids = {row.key: row.id for row in await releases.collections(tx)}
+    newer = {}
+    for one in found:
+        here, everywhere = words.get((id_, id_, ids[one.collection])), words.get((id_, id_, EVERYWHERE))
+        said = [word for word in (here, everywhere) if word is not None]
+        if not said or not made_here:
+            continue
+        # a word on one collection is later than that on all, or came with it
+        held = said[0].state == "held"
+        by_hand = configuration.settings.collections[one.collection].release == "by-hand"
+        covered = max((word.version_key or "" for word in said), default="")
+        follows = not held and any(word.follow for word in said)
+        behind = one.stands is not None and max(made_here) > covered and not follows
+        newer[one.collection] = Newer(waits=behind and (held or by_hand), held=held)
+    return newer
+
+
+def show_explanations(
+    found: Sequence[Explanation], foretold: Mapping[str, Decision], newer: Mapping[str, Newer]
+) -> None:
     """For each collection: the form, the readers, the reasons as sentences, and what a copy leaves out."""
     if not found:
         say("  There is no collection: nobody else has it.")
     for one in found:
         say(f"  {one.collection}: {_form(one)}; readers: {listed(one.readers, 'nobody')}")
         for reason in one.reasons:
-            say(f"      {reason.rule}: {reason.text}")
+            tell(f"{reason.rule}: {reason.text}", 6)
         if one.omitted:
-            say(f"      the copy leaves out: {', '.join(dict.fromkeys(one.omitted))}")
+            tell(f"the copy leaves out: {listed(omitted_words(one.omitted))}", 6)
+        if one.stands is not None and (late := newer.get(one.collection)):
+            if late.waits:
+                tell("readers have an older version; the newer one waits for tocsin publish", 6)
+            if late.held:
+                tell("held by a person: nothing newer goes out before tocsin publish", 6)
         if decision := foretold.get(one.collection):
             reasons = "; ".join(f"{reason.rule}: {reason.text}" for reason in decision.reasons)
-            say(f"      once published: {_decided(decision)} ({reasons})")
+            tell(f"once published: {_decided(decision)} ({reasons})", 6)
 
 
 def _decided(decision: Decision) -> str:
@@ -351,8 +427,11 @@ def _form(one: Explanation) -> str:
     return f"{there} (judged now: {would})"
 
 
-def explanation_as_value(one: Explanation, foretold: Mapping[str, Decision]) -> dict[str, Any]:
+def explanation_as_value(
+    one: Explanation, foretold: Mapping[str, Decision], newer: Mapping[str, Newer]
+) -> dict[str, Any]:
     decision = foretold.get(one.collection)
+    late = newer.get(one.collection, Newer(waits=False, held=False))
     return {
         "collection": one.collection,
         "would": one.would,
@@ -361,5 +440,7 @@ def explanation_as_value(one: Explanation, foretold: Mapping[str, Decision]) -> 
         "readers": list(one.readers),
         "reasons": [{"rule": reason.rule, "text": reason.text} for reason in one.reasons],
         "omitted": list(one.omitted),
+        "newer_waits": late.waits,
+        "held": late.held,
         "once_published": None if decision is None else _decided(decision),
     }

@@ -149,5 +149,23 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + len(widths) - 1
 
 
+# what a copy does not have from its original, where the name of the property would not say it
+_OMITTED = {
+    "labels": "labels (the copy has its own)",
+    "effects effects.rule": "the rule behind each effect",
+    "effects classified.mapping": "the mapping",
+    "effects classified.mapping_version": "the version of the mapping",
+    "effects classified.at": "when it was classified",
+}
+
+
+def omitted_words(omitted: Iterable[str]) -> list[str]:
+    """What a copy leaves out, each once, in words: `actor type`, `the mapping`, `object refs: 2 of 3`."""
+    words = (
+        _OMITTED.get(path) or path.removeprefix("effects ").removeprefix("incident-core ") for path in omitted
+    )
+    return list(dict.fromkeys(word.replace("_", " ").replace(".", " ") for word in words))
+
+
 def listed(words: Iterable[str], nothing: str = "—") -> str:
     return ", ".join(words) or nothing

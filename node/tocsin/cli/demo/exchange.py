@@ -90,7 +90,7 @@ class Exchange:
 
     def _publish(self) -> None:
         self.alpha.tocsin("hold", f"{SOURCE}:{HELD}")
-        self.alpha.tocsin("publish", "--waiting", "--in", "regional", "--yes", "--json")
+        self.alpha.tocsin("publish", "--waiting", "--in", "regional", "--yes", "--json", partly=True)
         say("'open' released by itself; an officer published into 'regional', and holds one incident back.")
 
     def _give_tokens(self) -> None:

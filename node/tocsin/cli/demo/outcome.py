@@ -21,7 +21,7 @@ from tocsin.cli.demo.node import DemoNode
 from tocsin.cli.ids import short
 from tocsin.cli.listing import Seen, all_seen, look_around
 from tocsin.cli.session import session
-from tocsin.cli.wording import fitted, type_and_effects, where
+from tocsin.cli.wording import fitted, omitted_words, type_and_effects, where
 from tocsin.sharing.explain import Explanation, explain
 from tocsin.store import objects, parties, releases
 
@@ -223,15 +223,15 @@ def show_exchange(found: Found) -> None:
     say("What CERT Alpha has, and where it went (cert-beta reads both collections, acme reads 'open')", "bold")
     collections = [one.collection for one in found.rows[0].where]
     header = ["incident", "type and effects", "sector, country", "TLP", *collections]
-    widths = [0, 12, 10, 0, *(0 for _ in collections)]
-    header, *rows = fitted([header, *(_line(row) for row in found.rows)], widths, WIDTH)
+    narrowest = {"type and effects": 12, "sector, country": 10}
+    header, *rows = fitted([header, *(_line(row) for row in found.rows)], narrowest, (), WIDTH)
     show_table(header, rows, gap=1)
     say("D disruptive, E exploitive, M mixed, U undetermined; the words are those of tocsin incidents.")
     say()
     _show_reasons(found.rows)
     say()
     copies = next((one.omitted for row in found.rows for one in row.where if one.stands == "redacted"), ())
-    left_out = ", ".join(dict.fromkeys(words.removeprefix("effects ") for words in copies))
+    left_out = ", ".join(omitted_words(copies))
     _tell(
         f"A redacted copy has an id of its own, and leaves out: {left_out}. Victims, reporters, and what ties "
         "them to the incident, are not in the collection at all."
