@@ -49,6 +49,7 @@ def test_when_nothing_could_be_read_it_failed(node, tmp_path):
         (("import", "xyz", "."), "unknown format 'xyz' (veris csv"),
         (("import", "veris", "nowhere.json"), "nowhere.json: there is no such file or folder"),
         (("import", "veris", ".", "--tlp", "yellow"), "unknown TLP 'yellow'"),
+        (("import", "veris", ".", "--source", "a:b"), "--source 'a:b': a name without ':'"),
         (("classify", "cvs", "."), "did you mean 'csv'?"),
     ],
 )
@@ -108,6 +109,14 @@ def test_classify_tells_bad_records_on_standard_error(typed, tmp_path):
     assert len(done.stdout.splitlines()) == 2
 
 
+def test_classify_gives_the_ids_of_an_import_from_the_same_source(node):
+    node.import_samples()
+    imported = {line["id"] for line in node.lines("incidents", "--json")}
+    files = ("veris", str(SAMPLES / "amber"))
+    assert {line["incident_id"] for line in node.lines("classify", *files, "--source", "rt")} == imported
+    assert {line["incident_id"] for line in node.lines("classify", *files)}.isdisjoint(imported)
+
+
 # --- assess --------------------------------------------------------------------------------------------------
 
 
@@ -123,6 +132,17 @@ def test_a_person_answers_the_deciding_questions_and_no_import_overwrites_it(nod
     node.ok("import", "veris", str(changed), "--source", "rt", "--tlp", "amber")
     (after,) = node.lines("incidents", "--json", "--effect", "external-denial-of-service")
     assert (after["record"], after["basis"], after["needs_review"]) == ("rt:CA-018", "assessed", False)
+
+
+def test_what_a_person_assessed_is_not_for_review_at_the_next_import(node):
+    node.import_samples()
+    again = ("import", "veris", str(SAMPLES / "amber"), "--source", "rt", "--tlp", "amber")
+    assert "2 records for a person to look at" in node.ok(*again)
+    node.ok("assess", "rt:CA-018", "impaired=yes", "--yes")
+    assert "1 record for a person to look at" in node.ok(*again)
+    needed = {line["source_id"] for line in node.lines(*again, "--json") if line["needs_review"]}
+    assert len(needed) == 1
+    assert "CA-018" not in needed
 
 
 def test_assess_without_answers_shows_the_questions(node):

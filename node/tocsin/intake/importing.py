@@ -112,12 +112,12 @@ async def import_records(
 
 
 def classify_records(
-    home: Home | None, format_: str, paths: Sequence[Path]
+    home: Home | None, format_: str, paths: Sequence[Path], *, source: str | None = None
 ) -> Iterator[dict[str, Any] | BadRecord]:
     """The classification of every record, as `tocsin classify` prints it (DESIGN 6); stores nothing.
 
-    The incident ids are those of this home's own imports under the source named like the format; without a home
-    they are made under a secret of zeros.
+    The incident ids are those of this home's own imports under `source`, or else the one named like the format;
+    without a home they are made under a secret of zeros.
     """
     rules = load_mapping(format_, home)
     node = Node(home.namespace() if home else bytes(32))
@@ -126,7 +126,7 @@ def classify_records(
             case BadRecord():
                 yield item
             case SourceRecord():
-                read = _read(node, Import(format_, format_), rules, item)
+                read = _read(node, Import(format_, source or format_), rules, item)
                 yield classification(read.translation, read.incident_id)
 
 
