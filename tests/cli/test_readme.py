@@ -23,12 +23,12 @@ def _lines() -> list[str]:
 
 
 def test_it_is_two_screens_at_most():
-    assert len(README.splitlines()) <= 110
+    assert len(README.splitlines()) <= 100
 
 
 def test_it_names_the_two_commands_that_everything_starts_with():
     assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/tocsin demo\n" in README
-    assert "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest\n" in README
+    assert "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest" in README
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))
@@ -54,6 +54,11 @@ def test_its_console_blocks_run_in_order(tmp_path):
         "HOME": str(tmp_path),
         "PATH": f"{script.parent}:{os.environ['PATH']}",
     }
+    folder = tmp_path / "checkout"  # its files, and whatever the lines write beside them
+    folder.mkdir()
+    for name in ("node", "mappings"):
+        (folder / name).symlink_to(CHECKOUT / name)
+    (folder / "their.token").write_text("the-token-that-they-gave-us\n", encoding="utf-8")
     for line in _lines():
         if line.startswith("export "):
             name, _, value = line.removeprefix("export ").partition("=")
@@ -65,7 +70,7 @@ def test_its_console_blocks_run_in_order(tmp_path):
             assert "listens on" in _served(f"{line} --port 0", environment)
             continue
         done = subprocess.run(
-            ["bash", "-c", line], env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False
+            ["bash", "-c", line], env=environment, cwd=folder, capture_output=True, text=True, check=False
         )
         wanted = (0, 3) if line == "tocsin status" else (0,)  # 3: something waits for a person
         assert done.returncode in wanted, f"{line}\n{done.stdout}{done.stderr}"
