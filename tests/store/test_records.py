@@ -109,10 +109,10 @@ async def test_an_incident_waits_until_a_word_covers_its_newest_version(store, w
         id_ = await _ours(tx, 1, V1, V2)
         for collection, state, upto, follow in words:
             key = None if upto is None else version_key(upto)
-            word = Publication(id_, collection, state, key, follow, NOW)
+            word = Publication(id_, id_, collection, state, key, follow, NOW)
             await publications.set_publications(tx, [word])
         assert await publications.waiting(tx) == ([id_] if waits else [])
-        assert set(await publications.publications(tx, [id_])) == {(id_, c) for c, *_ in words}
+        assert set(await publications.publications(tx, [id_])) == {(id_, id_, c) for c, *_ in words}
 
 
 async def test_what_is_not_ours_or_no_longer_held_does_not_wait(store):
@@ -127,11 +127,11 @@ async def test_what_is_not_ours_or_no_longer_held_does_not_wait(store):
 async def test_a_word_takes_the_place_of_the_one_before_it(store):
     async with store.writing() as tx:
         id_ = await _ours(tx, 1, V1)
-        held = Publication(id_, "", "held", None, False, NOW)
-        published = Publication(id_, "", "published", version_key(V1), True, NOW + 1)
+        held = Publication(id_, id_, "", "held", None, False, NOW)
+        published = Publication(id_, id_, "", "published", version_key(V1), True, NOW + 1)
         for word in (held, published):
             await publications.set_publications(tx, [word])
-        assert await publications.publications(tx, [id_]) == {(id_, ""): published}
+        assert await publications.publications(tx, [id_]) == {(id_, id_, ""): published}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_what_an_automatic_collection_let_in_only_adds_to_a_person_s_word(
         if before is not None:
             state, upto = before
             key = version_key(upto) if upto else None
-            await publications.set_publications(tx, [Publication("a", "c", state, key, False, NOW)])
-        await publications.note_released(tx, "c", [("a", version_key(let_in))], NOW)
-        word = (await publications.publications(tx, ["a"]))["a", "c"]
+            await publications.set_publications(tx, [Publication("i", "a", "c", state, key, False, NOW)])
+        await publications.note_released(tx, "c", [("i", "a", version_key(let_in))], NOW)
+        word = (await publications.publications(tx, ["a"]))["i", "a", "c"]
         assert (word.state, word.version_key) == (expected[0], version_key(expected[1]) if expected[1] else None)
