@@ -233,8 +233,8 @@ def _as_value(status: PeerStatus) -> dict[str, Any]:
 
 def _offered(status: PeerStatus) -> dict[str, int]:
     """What became of what a peer told us: a withdrawal is noted as it came, and is no object stored."""
-    counts: dict[str, int] = {**status.ledger}
-    return {**counts, "stored": status.stored, "withdrawn": status.withdrawn, "pruned": status.pruned}
+    counts: dict[str, int] = {str(outcome): count for outcome, count in status.ledger.items()}
+    return counts | {"stored": status.stored, "withdrawn": status.withdrawn, "pruned": status.pruned}
 
 
 def show(name: NameArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
