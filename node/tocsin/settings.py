@@ -49,6 +49,13 @@ def _seconds(given: object) -> object:
     return int(match[1]) * _SECONDS[match[2]]
 
 
+def _sector(text: str) -> str:
+    if not re.match(r"^(naics:\d{2,6}|nis2:[a-z0-9-]+(/[a-z0-9-]+)?)$", text):
+        raise ValueError("a sector such as naics:52 or nis2:energy")
+    return text
+
+
+Sector = Annotated[str, AfterValidator(_sector)]
 Name = Annotated[str, AfterValidator(_name)]
 Country = Annotated[str, AfterValidator(_country)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
@@ -68,7 +75,7 @@ class PartySettings(Strict):
     """What we say of a reader: the only place from which rules learn it."""
 
     country: Country | None = None
-    sectors: tuple[str, ...] = Field(default=(), strict=False)
+    sectors: tuple[Sector, ...] = Field(default=(), strict=False)
     communities: tuple[str, ...] = Field(default=(), strict=False)
     was: Name | None = None
 

@@ -29,7 +29,7 @@ async def working(node, *, stores=None, terms=QUICK):
         await asyncio.gather(*workers)
 
 
-async def until(condition, seconds: float = 15.0) -> None:
+async def until(condition, seconds: float = 60.0) -> None:
     began = time.monotonic()
     while not await condition():
         if time.monotonic() - began > seconds:
