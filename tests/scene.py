@@ -10,13 +10,13 @@ from tocsin.intake.receive import Offered, Posted, Received, receive, receive_po
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.sharing import apply as applying
 from tocsin.sharing.explain import Explanation, explain
-from tocsin.sharing.node import Node, keep
+from tocsin.sharing.node import Node, keep_company
 from tocsin.sharing.publish import hold, publish
 from tocsin.sharing.release import Outcome, release
 from tocsin.stix.effects import EXTENSION_ID
 from tocsin.stix.markings import tlp_from_word
 from tocsin.stix.objects import ObjectVersion, keyed_id, make_object, stix_time
-from tocsin.store import pages, parties, records, releases
+from tocsin.store import pages, parties, releases
 from tocsin.store.transaction import Store
 
 NODE = Node(b"s" * 32)
@@ -76,9 +76,8 @@ class Scene:
         self.later()
         incident = incident or next(version.id for version, _ in made if version.type == "incident")
         async with self.store.writing() as tx:
-            await keep(tx, [version for version, _ in made], self.now)
-            await records.put_belongings(tx, incident, [(version.id, role) for version, role in made])
-            return await release(tx, self.configuration, NODE, [v.id for v, _ in made], now=self.now)
+            touched, dropped = await keep_company(tx, {incident: made}, self.now)
+            return await release(tx, self.configuration, NODE, [*touched, *dropped], now=self.now)
 
     async def publish(self, *ids: str, key: str | None = None, follow: bool = False) -> list[Outcome]:
         self.later()

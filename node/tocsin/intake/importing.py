@@ -19,7 +19,7 @@ from tocsin.intake.translate import Translation, assessed_findings, classificati
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home
 from tocsin.sharing.apply import in_force
-from tocsin.sharing.node import OURS, Node, keep, take_back
+from tocsin.sharing.node import OURS, Node, keep, keep_company
 from tocsin.sharing.release import Outcome, release
 from tocsin.stix.canonical import content_hash
 from tocsin.stix.effects import Answers
@@ -218,7 +218,9 @@ async def _import_batch(
             made.append((read, built, digest))
             report.outcomes.append(_outcome(read, "new" if record is None else "changed"))
         if made and not dry_run:
-            touched, dropped = await _keep(tx, order, made, now)
+            company = {read.incident_id: [(one.version, one.role) for one in built] for read, built, _ in made}
+            touched, dropped = await keep_company(tx, company, now)
+            await records.put(tx, *(_record(order, read, digest, now) for read, _, digest in made))
             await audit.append(tx, "imported", order.source, {"format": order.format, "records": len(made)}, now)
             report.released += await release(tx, configuration, node, [*touched, *dropped], now=now)
             await objects.forget_unheld(tx, dropped)
@@ -257,23 +259,6 @@ def _assessed(findings: Findings, assessment: Assessment, configuration: Configu
     answers = read_answers(assessment.answers)
     organisation = configuration.settings.node.name
     return assessed_findings(findings, answers, assessment.by_role, organisation, _moment(assessment.made))
-
-
-async def _keep(
-    tx: Transaction, order: Import, made: Sequence[tuple[_Read, list[Built], str]], now: int
-) -> tuple[list[str], list[str]]:
-    """Store what was made of the records, and the records; the ids of what was made, and of what no longer is."""
-    versions = [one.version for _, built, _ in made for one in built]
-    before = await records.belonging_to(tx, [read.incident_id for read, _, _ in made])
-    await keep(tx, versions, now)
-    for read, built, _ in made:
-        await records.put_belongings(tx, read.incident_id, [(one.version.id, one.role) for one in built])
-    await records.put(tx, *(_record(order, read, digest, now) for read, _, digest in made))
-    touched = list(dict.fromkeys(version.id for version in versions))
-    dropped = sorted({one.object_id for one in before} - set(touched))
-    dropped = sorted(set(dropped) - set(await records.belongings_of(tx, dropped)))
-    await take_back(tx, dropped, now)
-    return touched, dropped
 
 
 def _record(order: Import, read: _Read, digest: str, now: int) -> Record:

@@ -1,6 +1,6 @@
 """Node: who we are, and the objects that we bring along because everything we make names them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from tocsin.settings import NodeSettings
 from tocsin.stix.effects import EXTENSION_CREATOR, EXTENSION_DEFINITION
 from tocsin.stix.markings import Tlp, marking_definitions
 from tocsin.stix.objects import ObjectVersion, from_micros, keyed_id, make_object, named
-from tocsin.store import objects
+from tocsin.store import objects, records
 from tocsin.store.objects import Word
 from tocsin.store.transaction import Transaction
 
@@ -60,8 +60,27 @@ async def keep(tx: Transaction, versions: Sequence[ObjectVersion], now: int) -> 
     return stored
 
 
-async def take_back(tx: Transaction, ids: Sequence[str], now: int) -> None:
-    """We no longer say what these objects of ours said: a record that was changed does not yield them any more."""
+async def keep_company(
+    tx: Transaction, made: Mapping[str, Sequence[tuple[ObjectVersion, str]]], now: int
+) -> tuple[list[str], list[str]]:
+    """Store everything that was made of each incident, the incident included, with its role (by incident id).
+
+    What was made of one before, and of none any more, we no longer say: our word on it is taken back. Returns the
+    ids of what was made, and of what was taken back; both are to be judged.
+    """
+    before = await records.belonging_to(tx, made)
+    versions = [version for company in made.values() for version, _ in company]
+    await keep(tx, versions, now)
+    for incident, company in made.items():
+        await records.put_belongings(tx, incident, [(version.id, role) for version, role in company])
+    touched = list(dict.fromkeys(version.id for version in versions))
+    dropped = sorted({one.object_id for one in before} - set(touched))
+    dropped = sorted(set(dropped) - set(await records.belongings_of(tx, dropped)))
+    await _take_back(tx, dropped, now)
+    return touched, dropped
+
+
+async def _take_back(tx: Transaction, ids: Sequence[str], now: int) -> None:
     offered = await objects.offered(tx, ids)
     await objects.set_words(
         tx,
