@@ -76,8 +76,8 @@ class Scene:
         self.later()
         incident = incident or next(version.id for version, _ in made if version.type == "incident")
         async with self.store.writing() as tx:
-            touched, dropped = await keep_company(tx, {incident: made}, self.now)
-            return await release(tx, self.configuration, NODE, [*touched, *dropped], now=self.now)
+            touched, left = await keep_company(tx, {incident: made}, self.now)
+            return await release(tx, self.configuration, NODE, [*touched, *left], now=self.now)
 
     async def publish(self, *ids: str, key: str | None = None, follow: bool = False) -> list[Outcome]:
         self.later()

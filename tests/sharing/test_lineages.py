@@ -755,3 +755,16 @@ rules:
     seen = await scene.seen("c")
     assert NODE.identity not in seen
     assert {ID, GAMMA["id"]} <= set(seen)
+
+
+async def test_what_an_incident_no_longer_holds_leaves_with_it_though_another_waits_with_the_same(scene):
+    await scene.apply(BY_HAND, {"c": ALLOW_ALL_OURS})
+    seen = make_object(address("GREEN"))
+    await scene.make((scene.incident("A"), "incident"), (seen, "observable"))
+    b = scene.incident("B")
+    await scene.make((b, "incident"), (seen, "observable"))
+    await scene.publish(b.id, follow=True)
+    assert seen.id in await scene.seen("c")
+    scene.later()
+    await scene.make((scene.incident("B", means=["wiper"]), "incident"))
+    assert seen.id not in await scene.seen("c")

@@ -219,11 +219,11 @@ async def _import_batch(
             report.outcomes.append(_outcome(read, "new" if record is None else "changed"))
         if made and not dry_run:
             company = {read.incident_id: [(one.version, one.role) for one in built] for read, built, _ in made}
-            touched, dropped = await keep_company(tx, company, now)
+            touched, left = await keep_company(tx, company, now)
             await records.put(tx, *(_record(order, read, digest, now) for read, _, digest in made))
             await audit.append(tx, "imported", order.source, {"format": order.format, "records": len(made)}, now)
-            report.released += await release(tx, configuration, node, [*touched, *dropped], now=now)
-            await objects.forget_unheld(tx, dropped)
+            report.released += await release(tx, configuration, node, [*touched, *left], now=now)
+            await objects.forget_unheld(tx, left)
 
 
 async def _made_before(tx: Transaction, incidents: Sequence[str]) -> Mapping[str, ObjectVersion]:

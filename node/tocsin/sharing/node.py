@@ -66,7 +66,7 @@ async def keep_company(
     """Store everything that was made of each incident, the incident included, with its role (by incident id).
 
     What was made of one before, and of none any more, we no longer say: our word on it is taken back. Returns the
-    ids of what was made, and of what was taken back; both are to be judged.
+    ids of what was made, and of what no longer belongs to where it did; both are to be judged.
     """
     before = await records.belonging_to(tx, made)
     versions = [version for company in made.values() for version, _ in company]
@@ -74,10 +74,9 @@ async def keep_company(
     for incident, company in made.items():
         await records.put_belongings(tx, incident, [(version.id, role) for version, role in company])
     touched = list(dict.fromkeys(version.id for version in versions))
-    dropped = sorted({one.object_id for one in before} - set(touched))
-    dropped = sorted(set(dropped) - set(await records.belongings_of(tx, dropped)))
-    await _take_back(tx, dropped, now)
-    return touched, dropped
+    left = sorted({one.object_id for one in before} - set(touched))
+    await _take_back(tx, sorted(set(left) - set(await records.belongings_of(tx, left))), now)
+    return touched, left
 
 
 async def _take_back(tx: Transaction, ids: Sequence[str], now: int) -> None:
