@@ -357,9 +357,16 @@ async def test_what_is_named_by_something_that_stands(store):
     async with store.writing() as tx:
         collection_id = await make_collection(tx)
         await _release(tx, collection_id, one, two)
+        older = await objects.add_version(tx, incident(1, "2001-01-01T00:00:00.000Z"), received=NOW)
+        standing = await releases.standing(tx, collection_id, [one.id, two.id])
+        seqs = {id_: here.last.seq for id_, here in standing.items()}
         await objects.note_references(
             tx,
-            {one.id: ["identity--x", "identity--y"], two.id: ["identity--y"], "incident--absent": ["identity--z"]},
+            [
+                (seqs[one.id], one.id, ["identity--x", "identity--y"]),
+                (seqs[two.id], two.id, ["identity--y"]),
+                (older.seq, one.id, ["identity--z"]),  # a version that does not stand
+            ],
         )
         asked = ["identity--x", "identity--y", "identity--z"]
         assert await releases.named_by_standing(tx, collection_id, asked) == {"identity--x", "identity--y"}

@@ -249,10 +249,13 @@ async def test_ids_are_found_by_the_first_digits_of_any_type(store):
         assert await objects.all_ids(tx, {"ipv4-addr"}) == [observable(1).id]
 
 
-async def test_what_any_version_names_is_noted(store):
+async def test_what_each_version_names_is_noted(store):
     async with store.writing() as tx:
-        await objects.note_references(tx, {"a": ["x", "y", "x"], "b": ["y"]})
-        await objects.note_references(tx, {"a": ["z"], "c": []})
-        assert await objects.referring(tx, ["x"]) == {"a"}
-        assert await objects.referring(tx, ["y", "z"]) == {"a", "b"}
+        one, newer = [(await keep(tx, incident(1, version))).seq for version in (V1, V2)]
+        other = (await keep(tx, incident(2))).seq
+        await objects.note_references(tx, [(one, incident_id(1), ["x", "y", "x"]), (other, incident_id(2), ["y"])])
+        await objects.note_references(tx, [(newer, incident_id(1), ["z"]), (newer, incident_id(1), [])])
+        assert await objects.referring(tx, ["x"]) == {incident_id(1)}
+        assert await objects.referring(tx, ["y", "z"]) == {incident_id(1), incident_id(2)}
         assert await objects.referring(tx, []) == set()
+        assert await objects.names_of(tx, [incident_id(1)]) == {"x", "y", "z"}

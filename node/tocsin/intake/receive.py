@@ -242,10 +242,10 @@ async def _take(
         answers[index] = _received("duplicate" if known else "stored", version, "", one.version)
         words.append(word)
     await objects.set_words(tx, words)
-    names: dict[str, set[str]] = {}
-    for _, version in entering:
-        names.setdefault(version.id, set()).update(named(version.value))
-    await objects.note_references(tx, names)
+    await objects.note_references(
+        tx,
+        [(one.seq, version.id, named(version.value)) for (_, version), one in zip(entering, stored, strict=True)],
+    )
     return [answer for answer in answers if answer is not None]
 
 

@@ -53,10 +53,9 @@ async def keep(tx: Transaction, versions: Sequence[ObjectVersion], now: int) -> 
             for version, one in zip(versions, stored, strict=True)
         ],
     )
-    names: dict[str, set[str]] = {}
-    for version in versions:
-        names.setdefault(version.id, set()).update(named(version.value))
-    await objects.note_references(tx, names)
+    await objects.note_references(
+        tx, [(one.seq, version.id, named(version.value)) for version, one in zip(versions, stored, strict=True)]
+    )
     return stored
 
 

@@ -250,6 +250,7 @@ async def _bare_revocation(tx: Transaction, court: Court, verdict: Verdict, now:
     (stored,) = await objects.add_versions(tx, [version], received=now)
     word = Word(stored.seq, OURS, court.collection_id, "revoke", authentic=False, hops=0, at=now)
     await objects.set_words(tx, [word])
+    await objects.note_references(tx, [(stored.seq, version.id, named(version.value))])
     if verdict.standing is not None and any(one.seq == stored.seq for one in verdict.standing.versions.values()):
         return []
     return [*_withdrawal(verdict), _entry(verdict, version.id, stored.seq, stored.version_key, revoked=True)]
@@ -268,7 +269,7 @@ async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> li
     (stored,) = await objects.add_versions(tx, [version], received=now)
     word = Word(stored.seq, OURS, court.collection_id, "put", authentic=True, hops=0, at=now)
     await objects.set_words(tx, [word])
-    await objects.note_references(tx, {copy.id: named(version.value)})
+    await objects.note_references(tx, [(stored.seq, copy.id, named(version.value))])
     # what an older copy shows was decided under other rules, or of another version: one copy stands at a time
     older = _withdrawal(verdict, of=State.COPY)
     await copies.put_copy(

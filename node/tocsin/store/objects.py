@@ -433,10 +433,14 @@ async def incidents(
 # --- references ----------------------------------------------------------------------------------------------
 
 
-async def note_references(tx: Transaction, named: Mapping[str, Iterable[str]]) -> None:
-    """Note what each object names, in any of its versions: an older one may stand where a newer one waits."""
-    rows = [{"source_id": id_, "target_id": target} for id_ in sorted(named) for target in sorted(set(named[id_]))]
-    for rows_ in in_batches(rows):
+async def note_references(tx: Transaction, versions: Iterable[tuple[int, str, Iterable[str]]]) -> None:
+    """Note what versions name: (seq, object id, ids named)s."""
+    rows = {
+        (seq, target): {"version_seq": seq, "source_id": id_, "target_id": target}
+        for seq, id_, targets in versions
+        for target in targets
+    }
+    for rows_ in in_batches([rows[key] for key in sorted(rows)]):
         await tx.connection.execute(tx.insert(reference).on_conflict_do_nothing(), rows_)
 
 

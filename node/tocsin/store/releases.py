@@ -344,7 +344,7 @@ async def named_by_standing(
             select(naming.target_id)
             .where(
                 naming.target_id.in_(batch),
-                exists().where(r.collection_id == collection_id, r.object_id == naming.source_id, r.current),
+                exists().where(r.version_seq == naming.version_seq, r.collection_id == collection_id, r.current),
             )
             .distinct()
         )

@@ -115,13 +115,15 @@ source = Table(
     Index("ix_source_party_id_collection_id", "party_id", "collection_id"),
 )
 
-# Which object names which, in any version: what must be judged again when one enters or leaves.
+# Which version of which object names what: whom to judge again when one enters or leaves, and what is still named.
 reference = Table(
     "reference",
     metadata,
+    Column("version_seq", Serial, ForeignKey("object_version.seq"), nullable=False),
     Column("source_id", Bytewise, nullable=False),
     Column("target_id", Bytewise, nullable=False),
-    PrimaryKeyConstraint("source_id", "target_id"),
+    PrimaryKeyConstraint("version_seq", "target_id"),
+    Index("ix_reference_source_id", "source_id"),
     Index("ix_reference_target_id", "target_id"),
 )
 

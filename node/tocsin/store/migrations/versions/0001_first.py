@@ -138,13 +138,6 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
-        "reference",
-        sa.Column("source_id", Bytewise, nullable=False),
-        sa.Column("target_id", Bytewise, nullable=False),
-        sa.PrimaryKeyConstraint("source_id", "target_id", name=op.f("pk_reference")),
-    )
-    op.create_index("ix_reference_target_id", "reference", ["target_id"], unique=False)
-    op.create_table(
         "status",
         sa.Column("id", Bytewise, nullable=False),
         sa.Column("party_id", Bytewise, nullable=False),
@@ -241,6 +234,18 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["party_id"], ["party.id"], name=op.f("fk_pull_party_id_party")),
         sa.PrimaryKeyConstraint("party_id", "wanted", name=op.f("pk_pull")),
     )
+    op.create_table(
+        "reference",
+        sa.Column("version_seq", Serial, nullable=False),
+        sa.Column("source_id", Bytewise, nullable=False),
+        sa.Column("target_id", Bytewise, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["version_seq"], ["object_version.seq"], name=op.f("fk_reference_version_seq_object_version")
+        ),
+        sa.PrimaryKeyConstraint("version_seq", "target_id", name=op.f("pk_reference")),
+    )
+    op.create_index("ix_reference_source_id", "reference", ["source_id"], unique=False)
+    op.create_index("ix_reference_target_id", "reference", ["target_id"], unique=False)
     op.create_table(
         "release",
         sa.Column("collection_id", Bytewise, nullable=False),
