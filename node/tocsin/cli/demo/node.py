@@ -1,9 +1,13 @@
 """Node: one Tocsin of the demo, worked by its own command line in processes of its own."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tocsin.errors import Refused
@@ -30,22 +34,31 @@ class DemoNode:
 
         Raises Refused when it fails, and, unless `partly`, when it did only a part.
         """
-        done = subprocess.run(  # noqa: S603  (our own command, with words of the demo's own)
-            [*_COMMAND, *words, "--home", str(self.home)],
-            input=typed,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            env=_environment(),
-            check=False,
-        )
-        if done.returncode not in ((0, 3) if partly else (0,)):
-            raise Refused(f"tocsin {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return done.stdout
+        process: subprocess.Popen[str] | None = None
+        try:
+            with _uninterrupted():
+                process = subprocess.Popen(  # noqa: S603  (our own command, with words of the demo's own)
+                    [*_COMMAND, *words, "--home", str(self.home)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    encoding="utf-8",
+                    env=_environment(),
+                )
+            out, err = process.communicate(typed)
+        except KeyboardInterrupt:
+            if process is not None:
+                process.kill()
+                process.wait()
+            raise
+        if process.returncode not in ((0, 3) if partly else (0,)):
+            raise Refused(f"tocsin {' '.join(words)} ended with {process.returncode}:\n{out}{err}")
+        return out
 
     def start(self) -> None:
         """Start serving. The commands typed beside it work on the same home."""
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as log, _uninterrupted():
             self._server = subprocess.Popen(  # noqa: S603  (as above)
                 [*_COMMAND, "serve", "--port", str(self.port), "--home", str(self.home)],
                 stdin=subprocess.DEVNULL,
@@ -83,6 +96,27 @@ class DemoNode:
             self._server.kill()
             self._server.wait()
         self._server = None
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """What would end the demo waits while a process is started: else one could run on that nobody knows of.
+
+    Only the main thread is ever interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, frame: heard.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 _COMMAND = [sys.executable, "-P", "-m", "tocsin.cli"]  # -P: never what lies in the folder that one stands in
