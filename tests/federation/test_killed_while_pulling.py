@@ -25,7 +25,7 @@ def processes():
         yield context
 
 
-@pytest.mark.parametrize(("engine", "kills"), [("sqlite", 20), ("postgresql", 8)])
+@pytest.mark.parametrize(("engine", "kills"), [("sqlite", 20), ("postgresql", 20)])
 async def test_kills_lose_nothing_and_double_nothing(tmp_path, make_database, processes, engine, kills):
     dice = random.Random(f"kills on {engine}")
     urls = [make_database(engine), make_database(engine)]
