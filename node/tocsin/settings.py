@@ -28,6 +28,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 TlpWord = Literal["clear", "green", "amber", "amber+strict", "red"]
 Role = Literal["analyst", "publisher", "operator", "auditor"]
+# What a reader gets where a page has no object: TAXII 2.1 omits the empty list (§2, §5.4: `{}`), but some clients
+# (Elastic) read `objects` without looking whether it is there, and others (MISP) take an empty list for an error.
+EmptyPage = Literal["omit", "list"]
 
 
 def _name(text: str) -> str:
@@ -72,11 +75,12 @@ class NodeSettings(Strict):
 
 
 class PartySettings(Strict):
-    """What we say of a reader: the only place from which rules learn it."""
+    """What we say of a reader: the only place from which rules learn it; and in which form he is answered."""
 
     country: Country | None = None
     sectors: tuple[Sector, ...] = Field(default=(), strict=False)
     communities: tuple[str, ...] = Field(default=(), strict=False)
+    empty_page: EmptyPage = "omit"
     was: Name | None = None
 
 

@@ -18,7 +18,7 @@ from tocsin.auth import Caller, authenticate
 from tocsin.errors import BadInput, NotAllowed, NotFound, Refused, TooLarge, Unavailable
 from tocsin.policy.configuration import Configuration
 from tocsin.problems import TAXII_TYPE
-from tocsin.settings import CollectionSettings
+from tocsin.settings import CollectionSettings, EmptyPage
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node
 from tocsin.stix.canonical import LIMITS, Limits
@@ -63,6 +63,12 @@ class Visit:
     tx: Transaction
     configuration: Configuration
     caller: Caller
+
+    @property
+    def empty_page(self) -> EmptyPage:
+        """What the operator chose for this caller where a page of objects is empty."""
+        party = self.configuration.settings.party(self.caller.name)
+        return party.empty_page if party else "omit"
 
     async def collections(self) -> list[OfferedCollection]:
         """What the caller may use, in the order of the configuration; the rest is not for him to know."""

@@ -50,7 +50,9 @@ async def get_objects(exchange: Exchange, request: Request) -> Response:
         cursor = Cursor(exchange.cursor_key, collection.id)
         query = read_query(request.scope["query_string"], cursor, MATCH_OBJECTS)
         page = await read_page(visit.tx, collection.id, query.what, query.limit)
-    return await answer(request, resources.envelope(page, sealed_next(cursor, page)), dated(page))
+    return await answer(
+        request, resources.envelope(page, sealed_next(cursor, page), visit.empty_page), dated(page)
+    )
 
 
 async def get_object(exchange: Exchange, request: Request) -> Response:
@@ -60,7 +62,9 @@ async def get_object(exchange: Exchange, request: Request) -> Response:
         cursor = Cursor(exchange.cursor_key, collection.id)
         query = read_query(request.scope["query_string"], cursor, MATCH_OBJECT)
         page = await _page_of_object(visit, collection, request.path_params["object"], query)
-    return await answer(request, resources.envelope(page, sealed_next(cursor, page)), dated(page))
+    return await answer(
+        request, resources.envelope(page, sealed_next(cursor, page), visit.empty_page), dated(page)
+    )
 
 
 async def get_versions(exchange: Exchange, request: Request) -> Response:

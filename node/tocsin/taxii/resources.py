@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tocsin.settings import CollectionSettings, NodeSettings
+from tocsin.settings import CollectionSettings, EmptyPage, NodeSettings
 from tocsin.stix.objects import from_micros
 from tocsin.store.pages import ReleasePage
 from tocsin.taxii.negotiation import VERSION
@@ -62,10 +62,10 @@ def collections(found: Sequence[Mapping[str, Any]]) -> bytes:
     return dump({"collections": found} if found else {})
 
 
-def envelope(page: ReleasePage, next_: str | None) -> bytes:
-    """§3.7 Envelope; an empty result is an empty envelope (§5.4)."""
+def envelope(page: ReleasePage, next_: str | None, empty_page: EmptyPage = "omit") -> bytes:
+    """§3.7 Envelope; an empty result is an empty envelope (§5.4), unless its reader is to get an empty list."""
     if not page.rows:
-        return b"{}"
+        return b"{}" if empty_page == "omit" else b'{"more":false,"objects":[]}'
     return b"".join((_paging(next_), b'"objects":[', b",".join(row.raw for row in page.rows), b"]}"))
 
 
