@@ -187,6 +187,23 @@ def test_check_says_what_is_not_in_force(node):
     assert "Not in force yet: tocsin.yaml" in node.ok("check")
 
 
+def test_check_names_whom_an_empty_page_is_a_list_for(node):
+    assert "empty page" not in node.ok("check")
+    assert json.loads(node.ok("check", "--json"))["empty_page"] == {}
+    node.edit("accounts: {}", "accounts:\n  acme: {kind: company, empty_page: list}\n  mari: {role: analyst}")
+    assert "An empty page is a list, and not as TAXII 2.1 has it, for: acme." in node.ok("check")
+    assert json.loads(node.ok("check", "--json"))["empty_page"] == {"acme": "list"}
+    node.ok("apply")
+    assert [one["empty_page"] for one in node.lines("account", "list", "--json")] == ["list", "omit"]
+
+
+def test_check_knows_the_two_forms_of_an_empty_page(node):
+    node.edit("accounts: {}", "accounts:\n  acme: {kind: company, empty_page: lsit}")
+    assert "'omit'" in node("check").stdout
+    node.edit("empty_page: lsit", "empty_pages: list")
+    assert "did you mean 'empty_page'?" in node("check").stdout
+
+
 def test_check_as_json_has_a_place_for_each_problem(node):
     node.edit("clearance: amber ", "clearance: ambre ")
     done = node("check", "--json")

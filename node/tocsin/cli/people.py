@@ -53,6 +53,7 @@ async def _list(given: str | None, *, as_json: bool) -> None:
                     "writes": writes,
                     "tokens": [_token_as_value(one) for one in valid],
                     "suspended": known[name].suspended,
+                    "empty_page": party.empty_page,
                 }
             )
         suspended = " suspended" if known[name].suspended else ""

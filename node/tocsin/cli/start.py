@@ -31,7 +31,7 @@ from tocsin.documents import nearest
 from tocsin.errors import BadFile, BadInput, NotFound, Problem, Refused, TocsinError
 from tocsin.intake.mapping import load_mapping
 from tocsin.policy.configuration import Configuration, read_configuration, run_policy_tests
-from tocsin.settings import NAMESPACE_BYTES, Home, find_home
+from tocsin.settings import NAMESPACE_BYTES, EmptyPage, Home, find_home
 from tocsin.sharing.apply import GUARD_OBJECTS, GUARD_SHARE, apply, plan
 from tocsin.sharing.node import Node
 from tocsin.stix.canonical import dump_json
@@ -185,12 +185,16 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What `check` found. `changed`: files that differ from what is in force, None when that cannot be told."""
+    """What `check` found. `changed`: files that differ from what is in force, None when that cannot be told.
+
+    `empty_page`: who is not answered as TAXII 2.1 has it where a page is empty, and how instead.
+    """
 
     files: tuple[str, ...]
     tests: int
     problems: tuple[Problem, ...]
     changed: tuple[str, ...] | None
+    empty_page: Mapping[str, EmptyPage]
 
     def as_value(self) -> dict[str, Any]:
         return {
@@ -199,6 +203,7 @@ class _Report:
             "tests": self.tests,
             "problems": [{"place": problem.place, "text": problem.text} for problem in self.problems],
             "changed": None if self.changed is None else list(self.changed),
+            "empty_page": dict(self.empty_page),
         }
 
     def show(self) -> None:
@@ -208,6 +213,8 @@ class _Report:
             say(f"{plural(len(self.problems), 'problem')} in {plural(len(self.files), 'file')}.")
         else:
             say(f"{plural(len(self.files), 'file')} read, {plural(self.tests, 'policy test')} passed.")
+        if self.empty_page:
+            say(f"An empty page is a list, and not as TAXII 2.1 has it, for: {', '.join(self.empty_page)}.")
         if self.changed:
             say(f"Not in force yet: {', '.join(self.changed)} (tocsin apply shows what that would do).")
         elif self.changed is not None:
@@ -218,8 +225,11 @@ async def _check(home: Home) -> _Report:
     files_ = home.configuration_files()
     problems: list[Problem] = []
     tests = 0
+    empty_page: dict[str, EmptyPage] = {}
     try:
         configuration = proposed(home)
+        parties = {**configuration.settings.accounts, **configuration.settings.peers}
+        empty_page = {name: one.empty_page for name, one in parties.items() if one.empty_page != "omit"}
         tests = sum(len(policy.tests) for policy in configuration.policies.values())
         problems += run_policy_tests(configuration, _reader(home))
         problems += _unknown_zone(configuration.settings.node.timezone)
@@ -240,7 +250,7 @@ async def _check(home: Home) -> _Report:
     except TocsinError as why:
         problems.append(Problem("database", str(why)))
     names = (*files_, *(f"mappings/{name}.yaml" for name in mappings))
-    return _Report(names, tests, tuple(problems), changed)
+    return _Report(names, tests, tuple(problems), changed, empty_page)
 
 
 def _reader(home: Home) -> Callable[[str], bytes]:
