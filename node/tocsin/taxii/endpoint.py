@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tocsin.auth import Caller, authenticate
-from tocsin.errors import BadInput, NotAllowed, NotFound, Refused, TooLarge, Unavailable
+from tocsin.errors import NotAllowed, NotFound, Refused, Unavailable
 from tocsin.policy.configuration import Configuration
 from tocsin.problems import TAXII_TYPE
 from tocsin.settings import CollectionSettings, EmptyPage
@@ -29,7 +29,6 @@ from tocsin.store.transaction import Store, Transaction
 from tocsin.taxii.negotiation import GZIP_FROM, accepts_gzip, check_accept, compressed
 from tocsin.taxii.query import Cursor
 
-BODY_SECONDS = 60  # a whole body must have arrived by then
 _IN_THREAD_FROM = 64 * 1024  # bytes; compressing more than this would hold up other requests
 # A shared cache may keep nothing; the client's own must ask again each time, which the ETag makes cheap.
 _CACHING = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization, X-API-Key"}
@@ -168,31 +167,6 @@ def dated(page: ReleasePage) -> dict[str, str]:
 def sealed_next(cursor: Cursor, page: ReleasePage) -> str | None:
     """`next`, exactly when there is more (§3.5)."""
     return cursor.seal(page.rows[-1].position) if page.more else None
-
-
-async def read_body(request: Request, limits: Limits) -> bytes:
-    """The body, of which never more than the limit is taken in, whatever `Content-Length` says.
-
-    Raises TooLarge, or BadInput for a body that does not arrive in time.
-    """
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or len(declared) > 18 or int(declared) > limits.body:
-        raise _too_large(limits)
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for part in request.stream():
-                size += len(part)
-                if size > limits.body:
-                    raise _too_large(limits)
-                parts.append(part)
-    except TimeoutError as why:
-        raise BadInput(f"The body did not arrive within {BODY_SECONDS} seconds.") from why
-    return b"".join(parts)
-
-
-def _too_large(limits: Limits) -> TooLarge:
-    return TooLarge(f"A body may have {limits.body} bytes (max_content_length).")
 
 
 def _matches(header: str | None, etag: str) -> bool:

@@ -21,13 +21,13 @@ from tocsin.store import postings
 from tocsin.store.objects import HeldVersion
 from tocsin.store.pages import Filter, ReleasePage
 from tocsin.taxii import resources
+from tocsin.taxii.body import read_body
 from tocsin.taxii.endpoint import (
     Exchange,
     OfferedCollection,
     Visit,
     answer,
     dated,
-    read_body,
     sealed_next,
     visiting,
 )
