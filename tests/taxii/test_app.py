@@ -14,12 +14,6 @@ from tocsin.settings import Home
 from tocsin.sharing.node import Node as Us
 
 
-@pytest.fixture
-def database_url(make_database):
-    """One engine: nothing here depends on which."""
-    return make_database("sqlite")
-
-
 async def test_the_descriptor_is_public_and_names_the_node_and_its_identity(node):
     answer = await node.get("/.well-known/tocsin.json", by=None)
     assert answer.status_code == 200

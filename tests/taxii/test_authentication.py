@@ -9,12 +9,6 @@ from tocsin.errors import NotAuthenticated
 from tocsin.store import accounts, parties
 
 
-@pytest.fixture
-def database_url(make_database):
-    """One engine: nothing here depends on which."""
-    return make_database("sqlite")
-
-
 def basic(user, password):
     return base64.b64encode(f"{user}:{password}".encode()).decode()
 

@@ -6,13 +6,6 @@ import pytest
 
 from taxii_node import REGIONAL, TAXII, indicator
 
-
-@pytest.fixture
-def database_url(make_database):
-    """One engine: nothing here depends on which."""
-    return make_database("sqlite")
-
-
 EVERYWHERE = ["/taxii2", "/exchange", "/exchange/collections", "", "objects", "manifest", "changes"]
 
 

@@ -23,12 +23,6 @@ from tocsin.errors import (
 from tocsin.problems import NotAcceptable, UnknownMedia, Unprocessable, problem, status_of
 
 
-@pytest.fixture
-def database_url(make_database):
-    """One engine: nothing here depends on which."""
-    return make_database("sqlite")
-
-
 @pytest.mark.parametrize(
     ("error", "status"),
     [
