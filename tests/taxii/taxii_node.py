@@ -191,11 +191,13 @@ async def bring_into_force(tx: Transaction, home: Home, configuration: Configura
 
 
 @asynccontextmanager
-async def served(store: Store, path: Path, *, settings: str = SETTINGS, **options) -> AsyncIterator[ServedNode]:
+async def served(
+    store: Store, path: Path, *, settings: str = SETTINGS, policy: str = POLICY, **options
+) -> AsyncIterator[ServedNode]:
     home = Home(path)
     home.policies.mkdir()
     home.settings_file.write_text(settings)
-    (home.policies / "open.yaml").write_text(POLICY)
+    (home.policies / "open.yaml").write_text(policy)
     home.write_secret("namespace", NAMESPACE)
     configuration = read_configuration(home.configuration_files())
     async with store.writing() as tx:
