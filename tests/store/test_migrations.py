@@ -111,6 +111,6 @@ async def test_the_schema_of_a_newer_tocsin_is_refused_and_left_alone(database_u
         await _inside(
             database_url,
             lambda connection: (
-                connection.execute(text("UPDATE alembic_version SET version_num = '0001'")) and None
+                connection.execute(text("UPDATE alembic_version SET version_num = '0002'")) and None
             ),
         )

@@ -203,8 +203,11 @@ PLANS = [
     ({"after": NOW}, "ix_release_last"),
     ({"types": {"incident"}, "after": NOW}, "ix_release_last_type"),
     ({"types": {"incident", "tool"}, "after": NOW}, "ix_release_last_type"),
-    ({"ids": {incident_id(1)}, "after": NOW}, "uq_release_current"),
-    ({"ids": {incident_id(n) for n in range(100)}, "after": NOW, "versions": {"all"}}, "uq_release_current"),
+    ({"ids": {incident_id(1)}, "after": NOW}, "ix_release_version_seq_collection_id"),
+    (
+        {"ids": {incident_id(n) for n in range(100)}, "after": NOW, "versions": {"all"}},
+        "ix_release_version_seq_collection_id",
+    ),
     ({"versions": {"all"}, "after": NOW}, "sqlite_autoindex_release_1"),
 ]
 

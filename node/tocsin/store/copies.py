@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
+    Column,
     Row,
     select,
 )
@@ -42,6 +42,8 @@ async def put_copy(tx: Transaction, link: CopyLink) -> None:
         .values(collection_id=link.collection_id, original_id=link.original_id, **values)
         .on_conflict_do_update(index_elements=["collection_id", "original_id"], set_=values)
     )
+    tx.fresh.wrote("copy.original_id", [link.original_id])
+    tx.fresh.wrote("copy.copy_id", [link.copy_id])
 
 
 async def copies_of(tx: Transaction, collection_id: str, original_ids: Iterable[str]) -> dict[str, CopyLink]:
@@ -55,10 +57,10 @@ async def originals_of(tx: Transaction, copy_ids: Iterable[str]) -> dict[str, Co
 
 
 async def _links(
-    tx: Transaction, collection_id: str | None, column: ColumnElement[str], ids: Iterable[str]
+    tx: Transaction, collection_id: str | None, column: Column[str], ids: Iterable[str]
 ) -> list[CopyLink]:
     found: list[CopyLink] = []
-    for batch in in_batches(dict.fromkeys(ids)):
+    for batch in in_batches(tx.fresh.to_ask(f"copy.{column.key}", list(ids))):
         wanted = select(copy).where(column.in_(batch))
         if collection_id is not None:
             wanted = wanted.where(copy.c.collection_id == collection_id)

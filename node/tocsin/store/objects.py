@@ -6,19 +6,19 @@ source is left, `forget_unheld` destroys the bytes and keeps the fact.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Integer, Row, Select, and_, cast, exists, func, or_, select, update
+from sqlalchemy import Integer, Row, Select, and_, cast, exists, func, literal_column, or_, select, update
 
-from tocsin.errors import NotFound
-from tocsin.stix.canonical import read_json
 from tocsin.stix.objects import ObjectVersion, from_micros, version_key
+from tocsin.store import bulk
+from tocsin.store.held import HeldVersion, Say, Source, nearest_first
 from tocsin.store.tables import object_version, reference, release, source
 from tocsin.store.transaction import Transaction, in_batches
 
-Say = Literal["put", "withdraw", "revoke"]
+__all__ = ["HeldVersion", "Say", "Source"]  # what callers need beside what is below
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,72 +44,6 @@ class Word:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The last word of one (party, collection) on a version. Times in microseconds."""
-
-    party_id: str
-    collection_id: str
-    word: Say
-    authentic: bool
-    hops: int
-    first_heard: int
-    last_heard: int
-
-    @property
-    def live(self) -> bool:
-        return self.word != "withdraw"
-
-
-@dataclass(frozen=True, slots=True)
-class HeldVersion:
-    """One version as kept here. `sources`: the live ones, nearest first; `value` is parsed when first read.
-
-    `raw` is empty once the content was forgotten.
-    """
-
-    seq: int
-    id: str
-    type: str
-    version: str
-    version_key: str
-    sha256: str
-    versioned: bool  # false: `version` is the time of first receipt here
-    spec_version: str
-    received: int
-    raw: bytes = field(repr=False)
-    sources: tuple[Source, ...] = ()
-    _value: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
-
-    @property
-    def value(self) -> Mapping[str, Any]:
-        """The object. Raises NotFound when its content was forgotten."""
-        if self._value is None:
-            if not self.raw:
-                raise NotFound(f"the content of {self.id}, version {self.version}, is no longer kept")
-            object.__setattr__(self, "_value", read_json(self.raw))  # frozen to everybody else
-        assert self._value is not None  # noqa: S101  (for the type checker)
-        return self._value
-
-    @property
-    def object(self) -> ObjectVersion:
-        """The same as `stix.objects` reads it. Raises NotFound when its content was forgotten."""
-        version = self.version if self.versioned else None
-        return ObjectVersion(self.id, self.type, version, self.sha256, self.raw, self.value)
-
-    @property
-    def revoked(self) -> bool:
-        return self.value.get("revoked") is True
-
-    @property
-    def creator(self) -> str | None:
-        return self.object.creator
-
-    @property
-    def authentic(self) -> bool:
-        return any(source.authentic for source in self.sources)
-
-
 # --- storing -------------------------------------------------------------------------------------------------
 
 
@@ -118,19 +52,32 @@ async def add_version(tx: Transaction, version: ObjectVersion, *, received: int)
     return (await add_versions(tx, [version], received=received))[0]
 
 
+async def begin_fresh(tx: Transaction, ids: Iterable[str]) -> None:
+    """Tell apart the objects of which nothing was ever kept here: nothing more need be asked about them.
+
+    The caller holds the locks of all logs (`releases.lock_all`) or is alone by the nature of SQLite.
+    """
+    t = object_version.c
+    asked = [id_ for id_ in dict.fromkeys(ids) if id_ not in tx.fresh]
+    for batch in in_batches(asked):
+        found = set((await tx.connection.execute(select(t.id).where(t.id.in_(batch)).distinct())).scalars())
+        tx.fresh.begin(id_ for id_ in batch if id_ not in found)
+
+
 async def add_versions(tx: Transaction, versions: Sequence[ObjectVersion], *, received: int) -> list[Stored]:
     """Keep versions, each (id, version, hash) once. An object without dates has one version for each hash,
     dated `received` (microseconds) when it comes first. The answers stand in the order of `versions`.
     """
     kept: dict[tuple[str, str], Stored] = {}
-    for batch in in_batches(versions):
+    for batch in in_batches(version for version in versions if version.id not in tx.fresh):
         await _look_up(tx, batch, kept)
-        rows = {(version.id, version.sha256): _row(version, received) for version in batch}
-        missing = [row for key, row in rows.items() if key not in kept]
-        if missing:
-            await _insert(tx, missing, kept)
-        if late := [version for version in batch if (version.id, version.sha256) not in kept]:
-            await _look_up(tx, late, kept)  # another transaction was quicker
+    for known in tx.fresh.kept(version.id for version in versions):
+        kept[known.id, known.sha256] = Stored(known.seq, False, known.version, known.version_key)
+    missing = {key: version for version in versions if (key := (version.id, version.sha256)) not in kept}
+    if missing:
+        await _insert(tx, [missing[key] for key in sorted(missing)], kept, received)
+    if late := [version for key, version in missing.items() if key not in kept]:
+        await _look_up(tx, late, kept)  # another transaction was quicker
     tx.wrote(sum(stored.new for stored in kept.values()))
     first = set()
     answers = []
@@ -151,7 +98,7 @@ async def _look_up(
     t = object_version.c
     rows = await tx.connection.execute(
         select(t.seq, t.id, t.sha256, t.version, t.version_key, t.raw.is_(None).label("forgotten")).where(
-            t.id.in_({id_ for id_, _ in wanted}), t.sha256.in_({sha256 for _, sha256 in wanted})
+            t.id.in_({id_ for id_, _ in wanted})
         )
     )
     for row in rows.all():
@@ -163,32 +110,72 @@ async def _look_up(
         kept[key] = Stored(row.seq, bool(row.forgotten), row.version, row.version_key)
 
 
-async def _insert(tx: Transaction, rows: list[dict[str, Any]], kept: dict[tuple[str, str], Stored]) -> None:
-    t = object_version.c
-    made = await tx.connection.execute(
-        tx.insert(object_version)
-        .on_conflict_do_nothing()
-        .returning(t.seq, t.id, t.sha256, t.version, t.version_key),
-        sorted(rows, key=lambda row: (row["id"], row["sha256"])),  # one order for all, so nobody waits in a circle
-    )
-    for row in made:
-        kept[row.id, row.sha256] = Stored(row.seq, True, row.version, row.version_key)
+_COLUMNS = (
+    "id",
+    "type",
+    "version",
+    "version_key",
+    "sha256",
+    "raw",
+    "versioned",
+    "creator",
+    "spec_version",
+    "received",
+)
 
 
-def _row(version: ObjectVersion, received: int) -> dict[str, Any]:
+async def _insert(
+    tx: Transaction,
+    versions: Sequence[ObjectVersion],
+    kept: dict[tuple[str, str], Stored],
+    received: int,
+) -> None:
+    """Store versions that are not here, in one order for all, so that nobody waits in a circle."""
+    rows = [_row(version, received) for version in versions]
+    if tx.on_postgresql:
+        numbers = await bulk.insert_returning(tx, object_version, _COLUMNS, rows, "seq", key=("id", "sha256"))
+    else:
+        # whoever writes to SQLite is alone: numbers follow one another
+        last = (await tx.connection.execute(select(func.max(object_version.c.seq)))).scalar_one() or 0
+        numbers = {(row[0], row[4]): last + place for place, row in enumerate(rows, start=1)}
+        numbered = [(last + place, *row) for place, row in enumerate(rows, start=1)]
+        await bulk.insert(tx, object_version, ("seq", *_COLUMNS), numbered)
+    for version, row in zip(versions, rows, strict=True):
+        key = (version.id, version.sha256)
+        if key not in numbers:
+            continue
+        kept[key] = Stored(numbers[key], True, row[2], row[3])
+        tx.fresh.keep(
+            HeldVersion(
+                seq=numbers[key],
+                id=version.id,
+                type=version.type,
+                version=row[2],
+                version_key=row[3],
+                sha256=version.sha256,
+                versioned=row[6],
+                spec_version=row[8],
+                received=received,
+                raw=version.raw,
+                known=version.value,
+            )
+        )
+
+
+def _row(version: ObjectVersion, received: int) -> tuple[Any, ...]:
     literal = version.version if version.version is not None else from_micros(received)
-    return {
-        "id": version.id,
-        "type": version.type,
-        "version": literal,
-        "version_key": version_key(literal),
-        "sha256": version.sha256,
-        "raw": version.raw,
-        "versioned": version.version is not None,
-        "creator": version.creator,
-        "spec_version": _spec_version(version),
-        "received": received,
-    }
+    return (
+        version.id,
+        version.type,
+        literal,
+        version_key(literal),
+        version.sha256,
+        version.raw,
+        version.version is not None,
+        version.creator,
+        _spec_version(version),
+        received,
+    )
 
 
 def _spec_version(version: ObjectVersion) -> str:
@@ -217,31 +204,42 @@ async def set_word(
 async def set_words(tx: Transaction, words: Iterable[Word]) -> None:
     """Note the last word of each source on each version; it takes the place of what that source said before."""
     rows = {
-        (word.seq, word.party_id, word.collection_id): {
-            "version_seq": word.seq,
-            "party_id": word.party_id,
-            "collection_id": word.collection_id,
-            "word": word.word,
-            "authentic": word.authentic,
-            "hops": word.hops,
-            "first_heard": word.at,
-            "last_heard": word.at,
-        }
+        (word.seq, word.party_id, word.collection_id): (
+            word.seq,
+            word.party_id,
+            word.collection_id,
+            word.word,
+            word.authentic,
+            word.hops,
+            word.at,
+            word.at,
+        )
         for word in words
     }
-    insert = tx.insert(source)
-    said = insert.on_conflict_do_update(
-        index_elements=["version_seq", "party_id", "collection_id"],
-        set_={name: insert.excluded[name] for name in ("word", "authentic", "hops", "last_heard")},
-    )
-    for batch in in_batches([rows[key] for key in sorted(rows)]):
-        await tx.connection.execute(said, batch)
+    await bulk.insert(tx, source, _SOURCE, [rows[key] for key in sorted(rows)], conflict=_SAID_BEFORE)
+    for row in rows.values():
+        tx.fresh.say(row[0], Source(*row[1:]))
+
+
+_SOURCE = (
+    "version_seq",
+    "party_id",
+    "collection_id",
+    "word",
+    "authentic",
+    "hops",
+    "first_heard",
+    "last_heard",
+)
+_SAID_BEFORE = bulk.Conflict(_SOURCE[:3], ("word", "authentic", "hops", "last_heard"))
 
 
 async def forget_unheld(tx: Transaction, ids: Iterable[str]) -> int:
     """Destroy the bytes of versions that no source offers and no log shows any more; how many."""
     forgotten = 0
     t = object_version.c
+    ids = list(ids)
+    tx.fresh.forget(ids)
     shown = exists().where(release.c.version_seq == t.seq, release.c.current)
     for batch in in_batches(ids):
         done = await tx.connection.execute(
@@ -295,8 +293,9 @@ async def newest(tx: Transaction, ids: Iterable[str]) -> dict[str, HeldVersion]:
 async def offered(tx: Transaction, ids: Iterable[str]) -> dict[str, list[HeldVersion]]:
     """Every version of each object that some source offers, with all contents, oldest first."""
     t = object_version.c
-    found: dict[str, list[HeldVersion]] = {}
-    for batch in in_batches(dict.fromkeys(ids)):
+    wanted_ids = list(dict.fromkeys(ids))
+    found = {id_: held for id_ in wanted_ids if id_ in tx.fresh and (held := tx.fresh.offered(id_))}
+    for batch in in_batches(id_ for id_ in wanted_ids if id_ not in tx.fresh):
         wanted = select(object_version).where(t.id.in_(batch), _offered(t.seq))
         for version in await _versions(tx, wanted.order_by(t.id, t.version_key, t.sha256)):
             found.setdefault(version.id, []).append(version)
@@ -321,12 +320,12 @@ async def sources(tx: Transaction, seqs: Iterable[int]) -> dict[int, list[Source
     """The last word of every source on each version, withdrawn ones too, nearest first."""
     found: dict[int, list[Source]] = defaultdict(list)
     s = source.c
-    for batch in in_batches(dict.fromkeys(seqs)):
-        rows = await tx.connection.execute(
-            select(source)
-            .where(s.version_seq.in_(batch))
-            .order_by(s.version_seq, s.hops, s.first_heard, s.party_id, s.collection_id)
-        )
+    asked = list(dict.fromkeys(seqs))
+    for seq in asked:
+        if said := tx.fresh.sources(seq):
+            found[seq] = said
+    for batch in in_batches(seq for seq in asked if not tx.fresh.knows(seq)):
+        rows = await tx.connection.execute(select(source).where(s.version_seq.in_(batch)))
         for row in rows:
             found[row.version_seq].append(
                 Source(
@@ -339,7 +338,7 @@ async def sources(tx: Transaction, seqs: Iterable[int]) -> dict[int, list[Source
                     row.last_heard,
                 )
             )
-    return dict(found)
+    return {seq: sorted(said, key=nearest_first) for seq, said in found.items()}
 
 
 async def _versions(tx: Transaction, wanted: Select[Any]) -> list[HeldVersion]:
@@ -366,10 +365,17 @@ def _held(row: Row[Any], heard: Iterable[Source]) -> HeldVersion:
 
 async def all_ids(tx: Transaction, types: Collection[str] | None = None) -> list[str]:
     """The id of every object that is held, in order; of some types only, if given."""
-    wanted = select(object_version.c.id).where(_offered(object_version.c.seq)).distinct()
+    id_ = object_version.c.id
+    wanted = select(id_).where(_offered(object_version.c.seq)).distinct()
     if types is not None:
-        wanted = wanted.where(object_version.c.type.in_(sorted(types)))
-    return list((await tx.connection.execute(wanted.order_by(object_version.c.id))).scalars())
+        # an id begins with its object's type
+        wanted = wanted.where(or_(*(_of_type(kind) for kind in sorted(types))))
+    return list((await tx.connection.execute(wanted.order_by(id_))).scalars())
+
+
+def _of_type(kind: str) -> Any:
+    id_ = object_version.c.id
+    return and_(id_ >= f"{kind}--", id_ < f"{kind}-.")  # `.` follows `-`
 
 
 async def ids_by_prefix(tx: Transaction, hex_prefix: str, *, limit: int = 10) -> list[str]:
@@ -391,15 +397,15 @@ async def ids_by_prefix(tx: Transaction, hex_prefix: str, *, limit: int = 10) ->
 
 
 async def _types(tx: Transaction) -> list[str]:
-    """The types of all objects: a step through the index for each, not a walk over every row."""
-    kind = object_version.c.type
+    """The types of all objects: a step through the index of ids for each, not a walk over every row."""
+    id_ = object_version.c.id
     found: list[str] = []
     while True:
-        following = select(func.min(kind)).where(kind > (found[-1] if found else ""))
+        following = select(func.min(id_)).where(id_ >= (f"{found[-1]}-." if found else ""))
         step = (await tx.connection.execute(following)).scalar_one()
         if step is None:
             return found
-        found.append(step)
+        found.append(step.partition("--")[0])
 
 
 async def incidents(
@@ -416,7 +422,7 @@ async def incidents(
     wanted = (
         select(t.seq, t.id)
         .where(
-            t.type == "incident",
+            literal_column("object_version.type = 'incident'"),  # word for word, for the sake of its index
             _offered(t.seq),
             ~exists().where(later.c.id == t.id, above, _offered(later.c.seq)),
         )
@@ -435,20 +441,23 @@ async def incidents(
 
 async def note_references(tx: Transaction, versions: Iterable[tuple[int, str, Iterable[str]]]) -> None:
     """Note what versions name: (seq, object id, ids named)s."""
-    rows = {
-        (seq, target): {"version_seq": seq, "source_id": id_, "target_id": target}
-        for seq, id_, targets in versions
-        for target in targets
-    }
-    for rows_ in in_batches([rows[key] for key in sorted(rows)]):
-        await tx.connection.execute(tx.insert(reference).on_conflict_do_nothing(), rows_)
+    rows = {(seq, target) for seq, _, targets in versions for target in targets}
+    await bulk.insert(tx, reference, ("version_seq", "target_id"), sorted(rows), conflict=_NOTED_BEFORE)
+
+
+_NOTED_BEFORE = bulk.Conflict()
 
 
 async def referring(tx: Transaction, targets: Iterable[str]) -> set[str]:
     """The objects that name one of the targets."""
     found: set[str] = set()
     for batch in in_batches(dict.fromkeys(targets)):
-        naming = select(reference.c.source_id).where(reference.c.target_id.in_(batch)).distinct()
+        naming = (
+            select(object_version.c.id)
+            .join(reference, reference.c.version_seq == object_version.c.seq)
+            .where(reference.c.target_id.in_(batch))
+            .distinct()
+        )
         found.update((await tx.connection.execute(naming)).scalars())
     return found
 
@@ -457,6 +466,11 @@ async def names_of(tx: Transaction, ids: Iterable[str]) -> set[str]:
     """What the objects name, in any version."""
     found: set[str] = set()
     for batch in in_batches(dict.fromkeys(ids)):
-        names = select(reference.c.target_id).where(reference.c.source_id.in_(batch)).distinct()
+        names = (
+            select(reference.c.target_id)
+            .join(object_version, object_version.c.seq == reference.c.version_seq)
+            .where(object_version.c.id.in_(batch))
+            .distinct()
+        )
         found.update((await tx.connection.execute(names)).scalars())
     return found

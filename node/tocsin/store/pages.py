@@ -306,10 +306,11 @@ def _was_shown(grants: int) -> ColumnElement[bool]:
     if not grants:
         return false()
     r, shown, later = release.c, release.alias("shown"), release.alias("later")
+    v = object_version.c
+    contents = select(v.seq).where(v.id == r.object_id, v.version_key == r.version_key).correlate(release)
     same_version = and_(
+        later.c.version_seq.in_(contents),
         later.c.collection_id == r.collection_id,
-        later.c.object_id == r.object_id,
-        later.c.version_key == r.version_key,
         later.c.position > shown.c.position,
     )
     stood_until = (
@@ -350,7 +351,8 @@ def _entries(shape: _Shape) -> Select[Any]:
     if shape.after:
         wanted = wanted.where(position > bindparam("after"))
     if shape.ids:
-        wanted = wanted.where(r.object_id.in_(bindparam("ids", expanding=True)), r.current)
+        named = select(object_version.c.seq).where(object_version.c.id.in_(bindparam("ids", expanding=True)))
+        wanted = wanted.where(r.version_seq.in_(named), r.current)
     if shape.spec_versions:
         wanted = wanted.join(object_version, object_version.c.seq == r.version_seq).where(
             object_version.c.spec_version.in_(bindparam("spec_versions", expanding=True))

@@ -45,13 +45,14 @@ async def put_postings(
     ]
     for batch in in_batches(rows):
         await tx.connection.execute(noted, batch)
+    tx.fresh.wrote("posting", object_ids)
 
 
 async def postings(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> dict[str, Posting]:
     """Who posted each object here and has not deleted it."""
     p = posting.c
     found = {}
-    for batch in in_batches(dict.fromkeys(object_ids)):
+    for batch in in_batches(tx.fresh.to_ask("posting", list(object_ids))):
         wanted = select(posting).where(
             p.collection_id == collection_id, p.object_id.in_(batch), p.deleted.is_(None)
         )

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, case, exists, func, or_, select, update
+from sqlalchemy import Row, exists, func, or_, select, update
 
+from tocsin.store import bulk
 from tocsin.store.tables import belonging, object_version, publication, source
 from tocsin.store.transaction import Transaction, in_batches
 
@@ -36,35 +37,39 @@ class Publication:
 
 async def set_publications(tx: Transaction, words: Iterable[Publication]) -> None:
     """Note a person's words; each takes the place of the one before it for the same object and collection."""
-    insert = tx.insert(publication)
-    said = insert.on_conflict_do_update(
-        index_elements=["object_id", "incident_id", "collection_id"],
-        set_={name: insert.excluded[name] for name in ("state", "version_key", "follow", "decided")},
-    )
-    for batch in in_batches([_row(word) for word in words]):
-        await tx.connection.execute(said, batch)
+    rows = {(word.object_id, word.incident_id, word.collection_id): _row(word) for word in words}
+    await bulk.insert(tx, publication, _COLUMNS, rows.values(), conflict=_SAID_BEFORE)
+    tx.fresh.wrote("publication", (object_id for object_id, _, _ in rows))
+
+
+_COLUMNS = ("incident_id", "object_id", "collection_id", "state", "version_key", "follow", "decided")
+_KEY = ("object_id", "incident_id", "collection_id")
+_SAID_BEFORE = bulk.Conflict(_KEY, ("state", "version_key", "follow", "decided"))
 
 
 async def note_released(
     tx: Transaction, collection_id: str, versions: Iterable[tuple[str, str, str]], now: int
 ) -> None:
     """Note what an automatic collection let in: (incident, object, version key)s. A person's word stays one."""
-    insert = tx.insert(publication)
-    newer = case(
-        (publication.c.version_key > insert.excluded.version_key, publication.c.version_key),
-        else_=insert.excluded.version_key,
-    )
-    said = insert.on_conflict_do_update(
-        index_elements=["object_id", "incident_id", "collection_id"],
-        set_={"version_key": newer},
-        where=publication.c.state != "held",
-    )
+    newest: dict[tuple[str, str], str] = {}
+    for incident_id, object_id, version_key in versions:
+        place = (incident_id, object_id)
+        newest[place] = max(newest.get(place, ""), version_key)
     rows = [
         _row(Publication(incident_id, object_id, collection_id, "released", version_key, False, now))
-        for incident_id, object_id, version_key in sorted(set(versions))
+        for (incident_id, object_id), version_key in sorted(newest.items())
     ]
-    for batch in in_batches(rows):
-        await tx.connection.execute(said, batch)
+    await bulk.insert(tx, publication, _COLUMNS, rows, conflict=_LET_IN_BEFORE)
+    tx.fresh.wrote("publication", (object_id for _, object_id in newest))
+
+
+# version keys are compared byte by byte, an absent one comes before all
+_LET_IN_BEFORE = bulk.Conflict(
+    _KEY,
+    ("version_key",),
+    """publication.state <> 'held'
+       AND (publication.version_key IS NULL OR publication.version_key < excluded.version_key)""",
+)
 
 
 async def uncover_held(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> None:
@@ -84,7 +89,7 @@ async def uncover_held(tx: Transaction, collection_id: str, object_ids: Iterable
 async def publications(tx: Transaction, object_ids: Iterable[str]) -> dict[tuple[str, str, str], Publication]:
     """Every word on the objects, by (incident id, object id, collection id)."""
     found = {}
-    for batch in in_batches(dict.fromkeys(object_ids)):
+    for batch in in_batches(tx.fresh.to_ask("publication", list(object_ids))):
         for row in await tx.connection.execute(select(publication).where(publication.c.object_id.in_(batch))):
             found[row.incident_id, row.object_id, row.collection_id] = _publication(row)
     return found
@@ -114,16 +119,16 @@ async def waiting(tx: Transaction) -> list[str]:
     return list((await tx.connection.execute(wanted.order_by(belonging.c.incident_id))).scalars())
 
 
-def _row(word: Publication) -> dict[str, Any]:
-    return {
-        "incident_id": word.incident_id,
-        "object_id": word.object_id,
-        "collection_id": word.collection_id,
-        "state": word.state,
-        "version_key": word.version_key,
-        "follow": word.follow,
-        "decided": word.decided,
-    }
+def _row(word: Publication) -> tuple[Any, ...]:
+    return (
+        word.incident_id,
+        word.object_id,
+        word.collection_id,
+        word.state,
+        word.version_key,
+        word.follow,
+        word.decided,
+    )
 
 
 def _publication(row: Row[Any]) -> Publication:

@@ -153,6 +153,7 @@ async def add_assessment(
         "made": now,
     }
     await tx.connection.execute(assessment.insert(), row)
+    tx.fresh.wrote("assessment", [incident_id])
 
 
 async def newest_assessments(tx: Transaction, incident_ids: Iterable[str]) -> dict[str, Assessment]:
@@ -178,7 +179,7 @@ async def assessments(tx: Transaction, incident_id: str) -> list[Assessment]:
 async def assessed(tx: Transaction, incident_ids: Iterable[str]) -> set[str]:
     """Those of the incidents that a person assessed."""
     found: set[str] = set()
-    for batch in in_batches(dict.fromkeys(incident_ids)):
+    for batch in in_batches(tx.fresh.to_ask("assessment", list(incident_ids))):
         ids = select(assessment.c.incident_id).where(assessment.c.incident_id.in_(batch)).distinct()
         found.update((await tx.connection.execute(ids)).scalars())
     return found
@@ -200,12 +201,14 @@ async def put_belongings(tx: Transaction, incident_id: str, objects: Iterable[tu
     ]
     for batch in in_batches(rows):
         await tx.connection.execute(belonging.insert(), batch)
+    tx.fresh.wrote("belonging.object_id", [row["object_id"] for row in rows])
+    tx.fresh.wrote("belonging.incident_id", [incident_id])
 
 
 async def belonging_to(tx: Transaction, incident_ids: Iterable[str]) -> list[Belonging]:
     """Everything that belongs to the incidents."""
     found = []
-    for batch in in_batches(dict.fromkeys(incident_ids)):
+    for batch in in_batches(tx.fresh.to_ask("belonging.incident_id", list(incident_ids))):
         wanted = select(belonging).where(belonging.c.incident_id.in_(batch))
         rows = await tx.connection.execute(wanted.order_by(belonging.c.incident_id, belonging.c.object_id))
         found += [Belonging(row.object_id, row.incident_id, row.role) for row in rows]
@@ -215,7 +218,7 @@ async def belonging_to(tx: Transaction, incident_ids: Iterable[str]) -> list[Bel
 async def belongings_of(tx: Transaction, object_ids: Iterable[str]) -> dict[str, list[Belonging]]:
     """The incidents that each object belongs to, and its role there, for those that belong to any."""
     found: dict[str, list[Belonging]] = defaultdict(list)
-    for batch in in_batches(dict.fromkeys(object_ids)):
+    for batch in in_batches(tx.fresh.to_ask("belonging.object_id", list(object_ids))):
         wanted = select(belonging).where(belonging.c.object_id.in_(batch))
         rows = await tx.connection.execute(wanted.order_by(belonging.c.object_id, belonging.c.incident_id))
         for row in rows:

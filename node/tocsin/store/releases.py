@@ -7,7 +7,7 @@ copies, postings, statuses, grants.
 
 import json
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from tocsin.errors import NotFound, Refused
+from tocsin.store import bulk
 from tocsin.store.log import Current, Entry, Form, Head, Op, write
 from tocsin.store.names import moves
 from tocsin.store.tables import collection, object_version, reference, release, source
@@ -112,6 +113,15 @@ async def lock(tx: Transaction, collection_ids: Iterable[str]) -> dict[str, Head
     return found
 
 
+async def lock_all(tx: Transaction) -> None:
+    """Hold the heads of all logs: nobody else writes objects until the transaction ends.
+
+    Whoever brings objects takes these before anything else. Writers then wait for each other once, at the start,
+    and never in a circle.
+    """
+    await tx.connection.execute(select(collection.c.id).order_by(collection.c.id).with_for_update())
+
+
 async def head(tx: Transaction, collection_id: str) -> Head:
     """Where a log ends, without holding it. Raises NotFound."""
     c = collection.c
@@ -164,28 +174,29 @@ async def append(
         demoted = update(release).where(r.collection_id == collection_id, r.position.in_(batch))
         await tx.connection.execute(demoted.values(last=False))
     sizes = await _sizes(tx, {line.version_seq for line in writing.lines if line.current})
+    rules = {tuple(line.rules): bulk.as_json(list(line.rules)) for line in writing.lines}
     rows = [
-        {
-            "collection_id": collection_id,
-            "position": line.position,
-            "op": line.op,
-            "object_id": line.object_id,
-            "version_key": line.version_key,
-            "version_seq": line.version_seq,
-            "type": line.type,
-            "form": line.form,
-            "size": sizes[line.version_seq] if line.current else 0,  # nothing else is ever served
-            "hops": line.hops,
-            "rules": list(line.rules),
-            "configuration_sha256": configuration_sha256,
-            "released": now,
-            "current": line.current,
-            "last": line.last,
-        }
+        (
+            collection_id,
+            line.position,
+            line.op,
+            line.object_id,
+            line.version_key,
+            line.version_seq,
+            line.type,
+            line.form,
+            sizes[line.version_seq] if line.current else 0,  # nothing else is ever served
+            line.hops,
+            rules[tuple(line.rules)],
+            configuration_sha256,
+            now,
+            line.current,
+            line.last,
+        )
         for line in writing.lines
     ]
-    for batch_ in in_batches(rows):
-        await tx.connection.execute(release.insert(), batch_)
+    await bulk.insert(tx, release, _COLUMNS, rows)
+    tx.fresh.wrote("release", {line.object_id for line in writing.lines})
     tx.wrote(len(rows))
     await tx.connection.execute(
         update(collection)
@@ -197,10 +208,29 @@ async def append(
     ]
 
 
+_COLUMNS = (
+    "collection_id",
+    "position",
+    "op",
+    "object_id",
+    "version_key",
+    "version_seq",
+    "type",
+    "form",
+    "size",
+    "hops",
+    "rules",
+    "configuration_sha256",
+    "released",
+    "current",
+    "last",
+)
+
+
 async def _current(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> list[Current]:
     r = release.c
     found = []
-    for batch in in_batches(sorted(object_ids)):
+    for batch in in_batches(sorted(tx.fresh.to_ask("release", list(object_ids)))):
         rows = await tx.connection.execute(
             select(
                 r.position,
@@ -213,7 +243,7 @@ async def _current(tx: Transaction, collection_id: str, object_ids: Iterable[str
                 r.hops,
                 r.rules,
                 r.last,
-            ).where(r.collection_id == collection_id, r.object_id.in_(batch), r.current)
+            ).where(r.collection_id == collection_id, r.version_seq.in_(_versions_of(batch)), r.current)
         )
         found += [
             Current(
@@ -233,16 +263,16 @@ async def _current(tx: Transaction, collection_id: str, object_ids: Iterable[str
     return found
 
 
-async def _sizes(tx: Transaction, seqs: Iterable[int]) -> dict[int, int]:
+async def _sizes(tx: Transaction, seqs: Set[int]) -> dict[int, int]:
     v = object_version.c
-    found: dict[int, int] = {}
-    for batch in in_batches(sorted(seqs)):
+    found = {seq: size for seq in seqs if (size := tx.fresh.size(seq)) is not None}
+    for batch in in_batches(sorted(seqs - found.keys())):
         rows = await tx.connection.execute(select(v.seq, func.length(v.raw)).where(v.seq.in_(batch)))
         for seq, size in rows:
             if size is None:
                 raise NotFound("the content of a version to be released is no longer kept")
             found[seq] = size
-    if missing := set(seqs) - set(found):
+    if missing := seqs - found.keys():
         raise NotFound(f"no object version has the number {min(missing)}")
     return found
 
@@ -280,22 +310,25 @@ class Standing:
 async def standing(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> dict[str, Standing]:
     """How each object stands in one collection; absent = not at all."""
     found: dict[str, Standing] = {}
-    for batch in in_batches(dict.fromkeys(object_ids)):
-        here = and_(release.c.collection_id == collection_id, release.c.object_id.in_(batch))
+    for batch in in_batches(tx.fresh.to_ask("release", list(object_ids))):
+        here = and_(release.c.collection_id == collection_id, release.c.version_seq.in_(_versions_of(batch)))
         found |= {object_id: where for (object_id, _), where in (await _standing(tx, here)).items()}
     return found
 
 
 async def standing_everywhere(tx: Transaction, object_ids: Iterable[str]) -> dict[str, dict[str, Standing]]:
     """How each object stands in each collection, by object id and collection id."""
-    known = [row.id for row in await collections(tx)]
     found: dict[str, dict[str, Standing]] = {}
     for batch in in_batches(dict.fromkeys(object_ids)):
-        # each collection is named, because the index begins with it
-        here = and_(release.c.collection_id.in_(known), release.c.object_id.in_(batch))
+        here = release.c.version_seq.in_(_versions_of(batch))
         for (object_id, collection_id), where in (await _standing(tx, here)).items():
             found.setdefault(object_id, {})[collection_id] = where
     return found
+
+
+def _versions_of(ids: list[str]) -> Select[tuple[int]]:
+    """The numbers of all versions of objects, by which the log is searched."""
+    return select(object_version.c.seq).where(object_version.c.id.in_(ids))
 
 
 async def _standing(tx: Transaction, where: ColumnElement[bool]) -> dict[tuple[str, str], Standing]:
@@ -349,7 +382,8 @@ async def named_by_standing(
             .distinct()
         )
         if without:
-            wanted = wanted.where(naming.source_id.not_in(_listed(tx, without)))
+            others = select(object_version.c.seq).where(object_version.c.id.in_(_listed(tx, without)))
+            wanted = wanted.where(naming.version_seq.not_in(others))
         found.update((await tx.connection.execute(wanted)).scalars())
     return found
 

@@ -5,6 +5,11 @@ anyway (DESIGN 2.11). Texts that are compared byte by byte (ids, version keys) h
 
 A partial index serves SQLite only where the query holds its condition word for word; SQLAlchemy writes a true
 boolean column as `= 1` there, so the indexes say `= 1` too.
+
+What is written for every object that comes in is kept lean: rows that are found by their key alone lie in that
+key (`WITHOUT ROWID`), no index serves only what is asked once a day, and these tables have no foreign keys, which
+PostgreSQL would look up row by row. Their rows are written together with what they point to, by one function each
+(`objects`, `releases`, `postings`), and nothing that they point to is ever deleted.
 """
 
 from sqlalchemy import (
@@ -94,7 +99,12 @@ object_version = Table(
         sqlite_where=text("versioned = 0"),
         postgresql_where=text("NOT versioned"),
     ),
-    Index("ix_object_version_type_seq", "type", "seq"),
+    Index(
+        "ix_object_version_incident",
+        "seq",
+        sqlite_where=text("type = 'incident'"),
+        postgresql_where=text("type = 'incident'"),
+    ),
 )
 
 # On whose word we hold a version (DESIGN 2.8). `party_id` is '' for what this node made itself; `collection_id`
@@ -102,7 +112,7 @@ object_version = Table(
 source = Table(
     "source",
     metadata,
-    Column("version_seq", Serial, ForeignKey("object_version.seq"), nullable=False),
+    Column("version_seq", Serial, nullable=False),
     Column("party_id", Bytewise, nullable=False),
     Column("collection_id", Bytewise, nullable=False),
     Column("word", String, nullable=False),  # put | withdraw | revoke
@@ -112,19 +122,18 @@ source = Table(
     Column("last_heard", BigInteger, nullable=False),
     PrimaryKeyConstraint("version_seq", "party_id", "collection_id"),
     CheckConstraint("word IN ('put', 'withdraw', 'revoke')", name="word"),
-    Index("ix_source_party_id_collection_id", "party_id", "collection_id"),
+    sqlite_with_rowid=False,
 )
 
 # Which version of which object names what: whom to judge again when one enters or leaves, and what is still named.
 reference = Table(
     "reference",
     metadata,
-    Column("version_seq", Serial, ForeignKey("object_version.seq"), nullable=False),
-    Column("source_id", Bytewise, nullable=False),
+    Column("version_seq", Serial, nullable=False),
     Column("target_id", Bytewise, nullable=False),
     PrimaryKeyConstraint("version_seq", "target_id"),
-    Index("ix_reference_source_id", "source_id"),
     Index("ix_reference_target_id", "target_id"),
+    sqlite_with_rowid=False,
 )
 
 # One record of a tracker, as read, and what the mapping made of it. `source_id` is the record's own id.
@@ -167,6 +176,7 @@ belonging = Table(
     Column("role", String, nullable=False),  # incident | victim | reporter | attacker | observable | relationship
     PrimaryKeyConstraint("object_id", "incident_id"),
     Index("ix_belonging_incident_id", "incident_id"),
+    sqlite_with_rowid=False,
 )
 
 # --- what may leave ------------------------------------------------------------------------------------------
@@ -186,6 +196,7 @@ publication = Table(
     Column("decided", BigInteger, nullable=False),
     PrimaryKeyConstraint("object_id", "incident_id", "collection_id"),
     CheckConstraint("state IN ('published', 'held', 'released')", name="state"),
+    sqlite_with_rowid=False,
 )
 
 collection = Table(
@@ -204,12 +215,12 @@ collection = Table(
 release = Table(
     "release",
     metadata,
-    Column("collection_id", Bytewise, ForeignKey("collection.id"), nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("op", String, nullable=False),  # put | revoke | withdraw | prune
     Column("object_id", Bytewise, nullable=False),
     Column("version_key", Bytewise, nullable=False),
-    Column("version_seq", Serial, ForeignKey("object_version.seq"), nullable=False),
+    Column("version_seq", Serial, nullable=False),
     Column("type", Bytewise, nullable=False),
     Column("form", String, nullable=False),  # whole | copy
     Column("size", Integer, nullable=False),  # bytes of the version: pages are limited by them
@@ -222,15 +233,6 @@ release = Table(
     PrimaryKeyConstraint("collection_id", "position"),
     CheckConstraint("op IN ('put', 'revoke', 'withdraw', 'prune')", name="op"),
     CheckConstraint("form IN ('whole', 'copy')", name="form"),
-    Index(
-        "uq_release_current",
-        "collection_id",
-        "object_id",
-        "version_key",
-        unique=True,
-        sqlite_where=text("current = 1"),
-        postgresql_where=text("current"),
-    ),
     Index(
         "ix_release_last",
         "collection_id",
@@ -246,7 +248,7 @@ release = Table(
         sqlite_where=text("last = 1"),
         postgresql_where=text("last"),
     ),
-    Index("ix_release_object", "collection_id", "object_id", "position"),
+    # what stands of an object is found by its versions: an index of random ids would cost more than all others
     Index("ix_release_version_seq_collection_id", "version_seq", "collection_id"),
 )
 
@@ -269,12 +271,13 @@ copy = Table(
 posting = Table(
     "posting",
     metadata,
-    Column("collection_id", Bytewise, ForeignKey("collection.id"), nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
     Column("object_id", Bytewise, nullable=False),
     Column("party_id", Bytewise, nullable=False),
     Column("posted", BigInteger, nullable=False),
     Column("deleted", BigInteger),  # by DELETE of the same party; posting again clears it
     PrimaryKeyConstraint("collection_id", "object_id"),
+    sqlite_with_rowid=False,
 )
 
 # A TAXII status resource (TAXII 2.1 §4.3), kept at least 24 h.

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from tocsin.errors import BadInput, NotFound, Refused, Unavailable
 from tocsin.stix.canonical import dump_json
+from tocsin.store.held import Fresh
 from tocsin.store.inline import DRIVER as INLINE
 from tocsin.store.migrations import Revision, revision_of, upgrade
 
@@ -65,6 +66,7 @@ class Transaction:
     _clock: Clock | None = field(repr=False)
     _now: int | None = None
     _written: int = 0
+    fresh: Fresh = field(default_factory=Fresh, repr=False)  # what came into being in it
 
     @property
     def on_postgresql(self) -> bool:
