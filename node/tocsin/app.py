@@ -14,6 +14,7 @@ from typing import Any
 
 import h11
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -27,6 +28,7 @@ from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node
 from tocsin.stix.canonical import LIMITS, Limits
 from tocsin.store.transaction import Store
+from tocsin.taxii.body import ALLOWANCE, Admission, Admitting, Allowance
 from tocsin.taxii.endpoint import Exchange
 from tocsin.taxii.query import cursor_key
 from tocsin.taxii.routes import routes
@@ -40,7 +42,14 @@ KEEP_ALIVE_SECONDS = 75  # longer than the minute at which peers and clients pol
 Worker = Callable[[], Awaitable[None]]
 
 
-def make_app(store: Store, home: Home, *, worker: Worker | None = None, limits: Limits = LIMITS) -> FastAPI:
+def make_app(
+    store: Store,
+    home: Home,
+    *,
+    worker: Worker | None = None,
+    limits: Limits = LIMITS,
+    allowance: Allowance = ALLOWANCE,
+) -> FastAPI:
     """The node over an open store (which stays the caller's to close).
 
     `worker` runs beside the requests, in the same event loop, until the app is shut down; when it fails, that is
@@ -48,7 +57,8 @@ def make_app(store: Store, home: Home, *, worker: Worker | None = None, limits: 
     """
     secret = home.namespace()
     health = Health(store, home)
-    exchange = Exchange(store, Node(secret), cursor_key(secret), limits)
+    admission = Admission(allowance)
+    exchange = Exchange(store, Node(secret), cursor_key(secret), limits, admission)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,6 +77,7 @@ def make_app(store: Store, home: Home, *, worker: Worker | None = None, limits: 
         redirect_slashes=False,  # a redirect made from the Host header loses scheme and credentials behind a proxy
         openapi_url=None,
         exception_handlers=HANDLERS,
+        middleware=[Middleware(Admitting, admission)],
         lifespan=lifespan,
     )
 

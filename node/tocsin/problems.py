@@ -43,6 +43,14 @@ class UnknownMedia(TocsinError):
     """The body is of a type, or coded in a way, that this endpoint does not take (415)."""
 
 
+class TooManyRequests(TocsinError):
+    """The client has more in work here than one client may have at a time (429)."""
+
+
+class Busy(Unavailable):
+    """This process has as much in work as it takes on at a time (503); no fault of anybody."""
+
+
 class Unprocessable(BadInput):
     """The body is JSON, but not something this endpoint takes (422, TAXII 2.1 §5.5)."""
 
@@ -58,6 +66,7 @@ STATUS: Mapping[type[TocsinError], int] = {
     UnknownMedia: 415,
     Unprocessable: 422,
     Refused: 422,
+    TooManyRequests: 429,
     BadFile: 503,
     Unavailable: 503,
 }
@@ -111,20 +120,23 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, TocsinError):
         raise error
     status = status_of(error)
-    if status >= 500:
+    if isinstance(error, Busy):
+        log.warning("%s %r was put off: %s", request.method, request.url.path, error)
+    elif status >= 500:
         return _logged(request, status, error)
-    return problem(status, str(error), headers=_closing(request))
+    return problem(status, str(error))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     """Starlette's own: 404 of an unknown URL, 405 with `Allow`."""
     if not isinstance(error, HTTPException):
         raise error
-    return problem(error.status_code, error.detail, headers={**(error.headers or {}), **_closing(request)})
+    return problem(error.status_code, error.detail, headers=error.headers)
 
 
 async def _on_crash(request: Request, error: Exception) -> Response:
-    return _logged(request, 500, error)
+    """Whether the body was read is not known here, and what is left of it must not be taken for a request."""
+    return _logged(request, 500, error, headers={"Connection": "close"})
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
@@ -132,17 +144,11 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
     return problem(400, "The body ended early.")
 
 
-def _logged(request: Request, status: int, error: Exception) -> Response:
+def _logged(request: Request, status: int, error: Exception, headers: Mapping[str, str] | None = None) -> Response:
     """What is the node's own trouble is told to its operator, not to the client."""
     error_id = str(uuid.uuid4())
     log.error("%s %r failed, error_id %s", request.method, request.url.path, error_id, exc_info=error)
-    return problem(status, error_id=error_id, headers=_closing(request))
-
-
-def _closing(request: Request) -> dict[str, str]:
-    """A client that waits for `100 Continue` and gets an error never sends its body: the connection must end,
-    or its next request would be read as that body."""
-    return {"Connection": "close"} if "expect" in request.headers else {}
+    return problem(status, error_id=error_id, headers=headers)
 
 
 HANDLERS: dict[Any, Any] = {

@@ -1,35 +1,279 @@
-"""Body: taking in what a client sends, within the limits on its size and its time."""
+"""Body: what goes in and out of this process at a time, within limits on size, number and time.
+
+A body is taken in only when there is room for the whole of it; requests and bodies of one party wait for each
+other, and only when the wait is too long, or too many wait, is one told to come back later: 429 where the party's
+own requests are the reason, 503 where everybody's are. A party is told apart by its token before anything is
+looked up (it has two at most), so a wait costs no connection to the database, and what is counted for one party
+never shows another that somebody is busy.
+
+An answer is handed over in pieces and counts as work until it was taken. A connection whose request was answered
+before its body had arrived is ended: nothing reads on for as long as somebody sends.
+"""
 
 import asyncio
+import hashlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tocsin.errors import BadInput, TooLarge
+from tocsin.auth import read_credential
+from tocsin.errors import BadInput, NotAuthenticated, TocsinError, TooLarge
+from tocsin.problems import Busy, TooManyRequests, problem
 from tocsin.stix.canonical import Limits
 
-BODY_SECONDS = 60.0  # a whole body must have arrived by then
+log = logging.getLogger(__name__)
+
+_PIECE = 256 * 1024  # bytes of an answer handed over at a time
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one process takes on at a time. Everything may be lowered."""
+
+    bodies: int = 64 * 1024 * 1024  # bytes of bodies that arrive or are worked on
+    party_bodies: int = 16 * 1024 * 1024  # of these, for one token
+    party_requests: int = 16  # in work for one token
+    party_waiting: int = 64  # of one token that wait for their turn
+    wait_seconds: float = 20.0  # for a turn, or for room
+    body_seconds: float = 60.0  # a whole body must have arrived by then
+    piece_seconds: float = 60.0  # each piece of an answer must have been taken by then
+
+
+ALLOWANCE = Allowance()
+
+
+class Room:
+    """So many units, given out in the order in which they are asked for."""
+
+    def __init__(self, size: int, refusal: Callable[[], TocsinError], waiting: int | None = None) -> None:
+        self._size = self._free = size
+        self._refusal = refusal
+        self._most_waiting = waiting
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def holding(self, amount: int, seconds: float) -> AsyncIterator[None]:
+        """Raises the refusal of this room when too many wait, or it takes longer than `seconds`."""
+        amount = min(amount, self._size)  # what is larger than the room has it alone
+        await self._take(amount, seconds)
+        try:
+            yield
+        finally:
+            self._give_back(amount)
+
+    async def _take(self, amount: int, seconds: float) -> None:
+        if not self._waiting and amount <= self._free:
+            self._free -= amount
+            return
+        if self._most_waiting is not None and len(self._waiting) >= self._most_waiting:
+            raise self._refusal()
+        entry = amount, asyncio.get_running_loop().create_future()
+        self._waiting.append(entry)
+        try:
+            async with asyncio.timeout(seconds):
+                await entry[1]
+        except (TimeoutError, asyncio.CancelledError) as why:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+                self._serve()  # who waits behind may need less
+            else:  # given in the very moment of giving up
+                self._give_back(amount)
+            if isinstance(why, TimeoutError):
+                raise self._refusal() from why
+            raise
+
+    def _give_back(self, amount: int) -> None:
+        self._free += amount
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free:
+            amount, turn = self._waiting.popleft()
+            if not turn.done():
+                self._free -= amount
+                turn.set_result(None)
+
+
+@dataclass(slots=True)
+class _Desk:
+    """The rooms of one token, for as long as it has requests here."""
+
+    requests: Room
+    bodies: Room
+    present: int = 0
+
+
+@dataclass(slots=True)
+class Admission:
+    """Who may go on, and who waits. One for a process; belongs to its event loop."""
+
+    allowance: Allowance = ALLOWANCE
+    _desks: dict[bytes, _Desk] = field(default_factory=dict)
+    _bodies: Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._bodies = Room(self.allowance.bodies, _everybody_is_busy)
+
+    @asynccontextmanager
+    async def turn(self, headers: Mapping[str, str]) -> AsyncIterator[None]:
+        """The turn of a request; one without a credential needs none. Raises TooManyRequests."""
+        async with self._desk(headers) as desk:
+            if desk is None:
+                yield
+                return
+            async with desk.requests.holding(1, self.allowance.wait_seconds):
+                yield
+
+    @asynccontextmanager
+    async def body(self, request: Request, limits: Limits) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+        """Room for the body of a request until it was worked on, and the function that reads it.
+
+        Raises TooLarge for one that says it is above the limit, TooManyRequests, Busy.
+        """
+        size = _declared(request, limits)
+        seconds = self.allowance.wait_seconds
+        async with self._desk(request.headers) as desk:
+            if desk is None:
+                raise NotAuthenticated("a body without a credential")
+            async with desk.bodies.holding(size, seconds), self._bodies.holding(size, seconds):
+
+                async def read() -> bytes:
+                    return await _read(request, limits, self.allowance.body_seconds)
+
+                yield read
+
+    @asynccontextmanager
+    async def _desk(self, headers: Mapping[str, str]) -> AsyncIterator[_Desk | None]:
+        try:
+            key = hashlib.sha256(read_credential(headers).token.encode()).digest()
+        except NotAuthenticated:  # which is said where it is asked for
+            yield None
+            return
+        desk = self._desks.get(key)
+        if desk is None:
+            allowed = self.allowance
+            desk = self._desks[key] = _Desk(
+                Room(allowed.party_requests, _you_are_busy, allowed.party_waiting),
+                Room(allowed.party_bodies, _you_are_busy),
+            )
+        desk.present += 1
+        try:
+            yield desk
+        finally:
+            desk.present -= 1
+            if not desk.present:
+                del self._desks[key]
+
+
+class Admitting:
+    """The part of the app that every request passes: its turn, and the bytes of its answer (ASGI middleware)."""
+
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
+        self._app = app
+        self._admission = admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        talk = _Talk(receive, send, _has_body(scope), self._admission.allowance.piece_seconds)
+        try:
+            async with self._admission.turn(Headers(scope=scope)):
+                await self._app(scope, talk.receive, talk.send)
+        except TooManyRequests as why:
+            await problem(429, str(why))(scope, talk.receive, talk.send)
+        except _NotTaken:
+            # uvicorn ends the connection of an answer that was not completed
+            log.info("a client took no more of its answer for %g seconds", self._admission.allowance.piece_seconds)
+
+
+class _NotTaken(Exception):
+    """The client does not read its answer."""
+
+
+@dataclass(slots=True)
+class _Talk:
+    """One request and its answer, as bytes."""
+
+    _receive: Receive
+    _send: Send
+    unread: bool  # there is a body, and it was not read to its end
+    _seconds: float
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self.unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if self.unread:
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await self._send(message)
+            return
+        body = message.get("body", b"")
+        for start in range(0, len(body) - _PIECE, _PIECE):
+            await self._hand_over({**message, "body": bytes(body[start : start + _PIECE]), "more_body": True})
+        rest = (len(body) - 1) // _PIECE * _PIECE if body else 0
+        await self._hand_over({**message, "body": body[rest:]} if rest else message)
+
+    async def _hand_over(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._send(message)  # waits while the client has not taken what came before
+        except TimeoutError as why:
+            raise _NotTaken from why
+
+
+async def _read(request: Request, limits: Limits, seconds: float) -> bytes:
     """The body, of which never more than the limit is taken in, whatever `Content-Length` says.
 
     Raises TooLarge, or BadInput for a body that does not arrive in time.
     """
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or len(declared) > 18 or int(declared) > limits.body:
-        raise _too_large(limits)
     parts, size = [], 0
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             async for part in request.stream():
                 size += len(part)
                 if size > limits.body:
                     raise _too_large(limits)
                 parts.append(part)
     except TimeoutError as why:
-        raise BadInput(f"The body did not arrive within {BODY_SECONDS:g} seconds.") from why
+        raise BadInput(f"The body did not arrive within {seconds:g} seconds.") from why
     return b"".join(parts)
+
+
+def _declared(request: Request, limits: Limits) -> int:
+    """How many bytes the body will have at most. Raises TooLarge when it says of itself that it is too large."""
+    text = request.headers.get("content-length")
+    if text is None:
+        return limits.body
+    if not text.isdecimal() or len(text) > 18 or int(text) > limits.body:
+        raise _too_large(limits)
+    return int(text)
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+        for name, value in scope["headers"]
+    )
 
 
 def _too_large(limits: Limits) -> TooLarge:
     return TooLarge(f"A body may have {limits.body} bytes (max_content_length).")
+
+
+def _you_are_busy() -> TooManyRequests:
+    return TooManyRequests("This node works on as many requests of yours as it takes on at a time.")
+
+
+def _everybody_is_busy() -> Busy:
+    return Busy("no room for another body")

@@ -26,6 +26,7 @@ from tocsin.stix.objects import from_micros
 from tocsin.store import releases
 from tocsin.store.pages import ReleasePage
 from tocsin.store.transaction import Store, Transaction
+from tocsin.taxii.body import Admission
 from tocsin.taxii.negotiation import GZIP_FROM, accepts_gzip, check_accept, compressed
 from tocsin.taxii.query import Cursor
 
@@ -42,6 +43,7 @@ class Exchange:
     node: Node
     cursor_key: bytes = field(repr=False)
     limits: Limits = LIMITS
+    admission: Admission = field(default_factory=Admission)
 
 
 @dataclass(frozen=True, slots=True)

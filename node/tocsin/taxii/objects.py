@@ -21,7 +21,6 @@ from tocsin.store import postings
 from tocsin.store.objects import HeldVersion
 from tocsin.store.pages import Filter, ReleasePage
 from tocsin.taxii import resources
-from tocsin.taxii.body import read_body
 from tocsin.taxii.endpoint import (
     Exchange,
     OfferedCollection,
@@ -87,16 +86,17 @@ async def add_objects(exchange: Exchange, request: Request) -> Response:
     async with visiting(exchange, request) as visit:
         await visit.writable(named)
     check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
-    raws = split_body(await read_body(request, exchange.limits), exchange.limits)
-    async with visiting(exchange, request, writing=True) as visit:
-        collection, party = await visit.writable(named), visit.caller.party
-        now = await visit.tx.now()
-        received = await receive_posts(
-            visit.tx, visit.configuration, exchange.node, collection.key, party, raws, now=now
-        )
-        status = _status(received, now)
-        await postings.prune_statuses(visit.tx, now - STATUS_KEPT)
-        await postings.put_status(visit.tx, status["id"], party.id, collection.id, status, now)
+    async with exchange.admission.body(request, exchange.limits) as read:
+        raws = split_body(await read(), exchange.limits)
+        async with visiting(exchange, request, writing=True) as visit:
+            collection, party = await visit.writable(named), visit.caller.party
+            now = await visit.tx.now()
+            received = await receive_posts(
+                visit.tx, visit.configuration, exchange.node, collection.key, party, raws, now=now
+            )
+            status = _status(received, now)
+            await postings.prune_statuses(visit.tx, now - STATUS_KEPT)
+            await postings.put_status(visit.tx, status["id"], party.id, collection.id, status, now)
     return Response(resources.dump(status), 202, media_type=TAXII_TYPE)
 
 
