@@ -1,44 +1,9 @@
-"""TAXII 2.1 §5.6 Get an object, §5.8 Get object versions."""
+"""TAXII 2.1 §5.8 Get object versions: which versions of an object a collection holds."""
 
-from taxii_node import SECOND, domain, indicator
+from reading import MARKING, NEW, OLD, SOFTWARE
+from taxii_node import PRIVATE, domain, indicator
 
-OLD, NEW = "2025-03-01T00:00:00.000Z", "2025-03-02T00:00:00.000Z"
 ID = indicator(1)["id"]
-
-
-async def test_an_object_is_served_in_its_last_version(node):
-    await node.fill([indicator(1, OLD), indicator(1, NEW), indicator(2)])
-    answer = await node.get(f"objects/{ID}/")
-    assert answer.json() == {"more": False, "objects": [indicator(1, NEW)]}
-    assert answer.headers["X-TAXII-Date-Added-First"] == answer.headers["X-TAXII-Date-Added-Last"]
-
-
-async def test_an_unknown_object_is_404_and_one_of_another_collection_too(node):
-    await node.fill([indicator(1)], collection_id=SECOND)
-    for path in (f"objects/{ID}/", f"objects/{ID}/versions/", f"objects/{domain(9)['id']}/"):
-        assert (await node.get(path)).status_code == 404
-
-
-async def test_an_object_that_the_filter_leaves_out_is_an_empty_envelope(node):
-    await node.fill([indicator(1)])
-    later = "2030-01-01T00:00:00Z"
-    for query in (f"match[version]={later}", "match[spec_version]=2.0", f"added_after={later}"):
-        answer = await node.get(f"objects/{ID}/?{query}")
-        assert (answer.status_code, answer.content) == (200, b"{}"), query
-
-
-async def test_filters_that_this_endpoint_does_not_have_are_ignored(node):
-    await node.fill([indicator(1)])
-    answer = await node.get(f"objects/{ID}/?match[id]={domain(1)['id']}&match[type]=malware")
-    assert len(answer.json()["objects"]) == 1
-
-
-async def test_all_versions_of_an_object_come_in_pages(node):
-    dates = [f"2025-03-0{day}T00:00:00.000Z" for day in range(1, 6)]
-    await node.fill([indicator(1, date) for date in dates])
-    first = (await node.get(f"objects/{ID}/?match[version]=all&limit=3")).json()
-    rest = (await node.get(f"objects/{ID}/?match[version]=all&limit=3&next={first['next']}")).json()
-    assert [one["modified"] for one in first["objects"] + rest["objects"]] == dates
 
 
 async def test_versions_are_listed_as_the_objects_write_them_with_dates(node):
@@ -78,3 +43,34 @@ async def test_an_observable_has_one_version_dated_by_its_receipt(node):
     assert versions == [record["version"]]
     by_version = await node.get(f"objects/{domain(1)['id']}/?match[version]={versions[0]}")
     assert by_version.json()["objects"] == [domain(1)]
+
+
+async def test_an_object_without_modified_has_its_created_as_version(node):
+    await node.fill([MARKING])
+    answer = await node.get(f"objects/{MARKING['id']}/versions/")
+    assert answer.json() == {"more": False, "versions": [MARKING["created"]]}
+
+
+async def test_an_object_with_neither_has_the_same_version_wherever_it_is_named(node):
+    posted = (await node.post({"objects": [domain(1)]})).json()["successes"][0]["version"]
+    await node.fill([SOFTWARE])
+    for id_ in (domain(1)["id"], SOFTWARE["id"]):
+        (version,) = (await node.get(f"objects/{id_}/versions/")).json()["versions"]
+        records = (await node.get(f"manifest/?match[id]={id_}")).json()["objects"]
+        assert [record["version"] for record in records] == [version]
+        assert (await node.get(f"objects/{id_}/?match[version]={version}")).status_code == 200
+    assert (await node.get(f"objects/{domain(1)['id']}/versions/")).json()["versions"] == [posted]
+
+
+async def test_the_versions_after_a_date_are_those_added_since(node):
+    await node.fill([indicator(1, OLD)])
+    date = (await node.get(f"objects/{ID}/versions/")).headers["X-TAXII-Date-Added-Last"]
+    await node.fill([indicator(1, NEW)])
+    assert (await node.get(f"objects/{ID}/versions/?added_after={date}")).json()["versions"] == [NEW]
+
+
+async def test_the_versions_of_what_is_absent_or_hidden_are_404_or_403(node):
+    await node.fill([indicator(1)], collection_id=PRIVATE)
+    assert (await node.get(f"objects/{ID}/versions/")).status_code == 404
+    assert (await node.get(f"/exchange/collections/{PRIVATE}/objects/{ID}/versions/")).status_code == 404
+    assert (await node.get(f"objects/{ID}/versions/", by="pia")).status_code == 403
