@@ -299,7 +299,27 @@ def test_all_versions_are_withdrawn_oldest_first():
     ],
 )
 def test_a_position_is_now_or_just_beyond_the_last_one(last, now, expected):
-    assert write(Head(last, 0), [], [entry_of(0, 0, 0, "put")], now).head.last_position == expected
+    first, _ = write(Head(last, 0), [], [entry_of(0, 0, 0, "put"), entry_of(1, 0, 0, "put")], now).lines
+    assert first.position == expected
+
+
+@pytest.mark.parametrize(
+    ("now", "actions", "expected"),
+    [
+        (NOW, ["put 0"], [NOW]),
+        (NOW + 1, ["put 0"], [NOW + 1000]),
+        (NOW + 999, ["put 0", "put 1"], [NOW + 999, NOW + 2000]),
+        (NOW + 1, ["put 0", "put 0"], [NOW + 1, NOW + 1000]),  # the first is overtaken at once
+        # what follows the last that readers find comes after it
+        (NOW + 1, ["put 0", "put 1", "withdraw 1"], [NOW + 1000, NOW + 1020, NOW + 1040]),
+        (NOW + 1, ["put 0", "withdraw 0"], [NOW + 1, NOW + 21]),
+    ],
+)
+def test_what_readers_find_at_the_end_of_a_write_stands_on_a_whole_millisecond(now, actions, expected):
+    entries = [entry_of(int(number), 0, 0, op) for op, number in (action.split() for action in actions)]
+    writing = write(Head(0, 0), [], entries, now)
+    assert [line.position for line in writing.lines] == expected
+    assert writing.head.last_position == expected[-1]
 
 
 def test_a_put_names_its_version():

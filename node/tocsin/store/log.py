@@ -4,6 +4,9 @@ Positions rise strictly, by at least `STEP` µs, and look like the time (DESIGN 
 that stand have one *current* entry each, and the greatest of them is *last*. An entry becomes last only when it
 is written, so whoever reads the last entries in order misses none: what has to become last again, because what
 came after it was withdrawn, is written again.
+
+What a reader finds at the end of each write stands on a whole millisecond. Clients that keep the date of what they
+read last in milliseconds (OpenCTI) would otherwise ask for it again at every poll, for ever.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 STEP = 20  # µs; more than clients lose when they round a date
+MILLISECOND = 1000  # µs
 
 Op = Literal["put", "revoke", "withdraw", "prune"]
 Form = Literal["whole", "copy"]
@@ -106,6 +110,7 @@ def write(head: Head, standing: Iterable[Current], entries: Iterable[Entry], now
             pen.take_away(new, versions)
     for object_id in touched:
         pen.settle_last(stands[object_id])
+    pen.rest_on_a_millisecond()
     count = head.standing - len(pen.ended) + sum(line.current for line in pen.lines)
     return Writing(pen.lines, sorted(pen.ended), sorted(pen.demoted - pen.ended), Head(pen.last_position, count))
 
@@ -195,6 +200,16 @@ class _Pen:
                         again=True,
                     )
                 )
+
+    def rest_on_a_millisecond(self) -> None:
+        """Move the last entry that readers find up to a whole millisecond, and what follows it along."""
+        found = [index for index, line in enumerate(self.lines) if line.last]
+        if not found:
+            return
+        at = -(-self.lines[found[-1]].position // MILLISECOND) * MILLISECOND
+        for line in self.lines[found[-1] :]:
+            line.position = self.last_position = at
+            at += STEP
 
     def _end(self, entry: Current | Line) -> None:
         match entry:
