@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tocsin.intake.receive import Offered, Posted, Received, receive, receive_posts
+from tocsin.intake.receive import Posted, Received, read_offered, receive, receive_posts
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.sharing import apply as applying
 from tocsin.sharing.explain import Explanation, explain
@@ -93,14 +93,14 @@ class Scene:
         self.later()
         async with self.store.writing() as tx:
             party = await parties.party_by_name(tx, peer)
-            items = [Offered(o if isinstance(o, bytes) else make_object(o).raw, hops) for o in offered]
+            items = [read_offered(o if isinstance(o, bytes) else make_object(o).raw, hops) for o in offered]
             return await receive(tx, self.configuration, NODE, items, party, f"{peer}-collection", now=self.now)
 
     async def post(self, account: str, key: str, *raws: Mapping[str, Any] | bytes) -> list[Posted]:
         self.later()
         async with self.store.writing() as tx:
             party = await parties.party_by_name(tx, account)
-            items = [raw if isinstance(raw, bytes) else make_object(raw).raw for raw in raws]
+            items = [read_offered(raw if isinstance(raw, bytes) else make_object(raw).raw) for raw in raws]
             return await receive_posts(tx, self.configuration, NODE, key, party, items, now=self.now)
 
     async def ids(self, tx) -> dict[str, str]:

@@ -19,7 +19,7 @@ from scene import (
     relationship,
 )
 from tocsin.errors import NotAllowed
-from tocsin.intake.receive import Offered, receive, remote, withdraw_word
+from tocsin.intake.receive import read_offered, receive, remote, withdraw_word
 from tocsin.sharing.node import keep
 from tocsin.sharing.page import read_changes
 from tocsin.sharing.release import release
@@ -171,7 +171,7 @@ async def test_a_peer_whose_collection_bears_our_collection_s_id_is_no_writer_of
     async with scene.store.writing() as tx:
         gamma = await parties.party_by_name(tx, "gamma")
         ours = (await scene.ids(tx))["inbox"]
-        offered = [Offered(make_object(foreign(scene, name="squatter")).raw)]
+        offered = [read_offered(make_object(foreign(scene, name="squatter")).raw)]
         await receive(tx, scene.configuration, NODE, offered, gamma, ours, now=scene.now)
     assert await everything(scene, "inbox") == [("posted", "put")]
     assert remote(ours) != ours
@@ -183,7 +183,7 @@ async def test_of_several_collections_of_one_peer_the_nearest_path_counts(scene)
     async with scene.store.writing() as tx:
         beta = await parties.party_by_name(tx, "beta")
         for collection, hops in (("c1", 0), ("c2", 3)):
-            offered = [Offered(make_object(one).raw, hops) for one in (DELTA, value)]
+            offered = [read_offered(make_object(one).raw, hops) for one in (DELTA, value)]
             await receive(tx, scene.configuration, NODE, offered, beta, collection, now=scene.now)
     assert ID in await scene.seen("inbox")
 

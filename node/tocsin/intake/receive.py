@@ -29,11 +29,16 @@ State = Literal["stored", "duplicate", "quarantined", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
-    """One object as it arrived: its bytes, and how many nodes it passed before (0: from its creator's own)."""
+class Read:
+    """One offered object as read and checked: the version, or why it is refused, or both.
 
-    raw: bytes
-    hops: int = 0
+    `hops`: how many nodes it passed before (0: it is from its creator's own). `names`: every object that it names.
+    """
+
+    version: ObjectVersion | None
+    refusal: "Received | None"
+    hops: int
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,22 @@ class Posted:
     message: str = ""
 
 
+def read_offered(raw: bytes, hops: int = 0) -> Read:
+    """Read and check one object; that needs no database, so it is done before the transaction begins."""
+    try:
+        version = read_object(raw)
+    except BadInput as why:
+        return Read(None, Received("refused", *peek(raw), "", str(why)), hops)
+    if faults := problems(version):
+        return Read(version, _received("refused", version, "; ".join(map(str, faults[:5]))), hops)
+    return Read(version, None, hops, frozenset(named(version.value)))
+
+
 async def receive(
     tx: Transaction,
     configuration: Configuration,
     node: Node,
-    offered: Sequence[Offered],
+    offered: Sequence[Read],
     party: Party,
     collection_id: str,
     *,
@@ -91,7 +107,7 @@ async def receive_posts(
     node: Node,
     key: str,
     party: Party,
-    raws: Sequence[bytes],
+    offered: Sequence[Read],
     *,
     now: int,
 ) -> list[Posted]:
@@ -100,7 +116,6 @@ async def receive_posts(
     What the writer is told depends on nothing outside that collection's log. The caller commits.
     """
     collection_id = {row.key: row.id for row in await releases.collections(tx)}[key]
-    offered = [Offered(raw) for raw in raws]
     received = await _take(tx, node, offered, party, collection_id, now, posted=True)
     taken = list(dict.fromkeys(item.id for item in received if item.outcome != "refused" and not item.reason))
     posted_before = await postings.postings(tx, collection_id, taken)
@@ -126,7 +141,8 @@ def _told(item: Received, outcome: Outcome | None) -> Posted:
             # what exactly fails is for the operator: it could tell of readers, or of other objects
             return Posted("failure", item.id, item.version, "The policy of this collection cannot judge this now.")
         case Outcome(stands_as=None, reasons=reasons, what=what):
-            why = "; ".join(f"{reason.rule}: {reason.text}" for reason in reasons)
+            # a definition needs no rule, and so has no reason, but stands only beside what names it
+            why = "; ".join(f"{reason.rule}: {reason.text}" for reason in reasons) or _NAMED_BY_NOTHING
             more = " (what stood of it is withdrawn)" if what == "withdrawn" else ""
             return Posted("failure", item.id, item.version, why + more)
         case Outcome(stands_as=str(copy)) if copy != item.id:
@@ -178,6 +194,7 @@ async def withdraw_word(
     now: int,
 ) -> None:
     """`party` takes back (id, sha256)s that it offered through its collection: its own word, nobody else's."""
+    await releases.lock_all(tx)
     wanted = set(object_versions)
     ids = sorted({id_ for id_, _ in wanted})
     words = [
@@ -194,6 +211,7 @@ async def withdraw_word(
 # --- taking in -----------------------------------------------------------------------------------------------
 
 _COME_BACK = "it is ours, come back"
+_NAMED_BY_NOTHING = "no object of this collection names it: post it together with one that does"
 # Definitions are constants that many bring along; observables (no version of their own) have no creator at all.
 _SHARED_TYPES = frozenset({"marking-definition", "extension-definition"})
 
@@ -201,21 +219,18 @@ _SHARED_TYPES = frozenset({"marking-definition", "extension-definition"})
 async def _take(
     tx: Transaction,
     node: Node,
-    offered: Sequence[Offered],
+    offered: Sequence[Read],
     party: Party,
     collection_id: str,
     now: int,
     *,
     posted: bool = False,
 ) -> list[Received]:
-    """Read, check and store what is offered; every item has its answer, in order."""
-    answers: list[Received | None] = []
-    versions: list[ObjectVersion | None] = []
-    for item in offered:
-        version, refusal = _read(item)
-        versions.append(version)
-        answers.append(refusal)
-    ids = [version.id for version in versions if version is not None]
+    """Store what may come in of what was read; every item has its answer, in order."""
+    await releases.lock_all(tx)
+    answers: list[Received | None] = [item.refusal for item in offered]
+    ids = [item.version.id for item in offered if item.version is not None]
+    await objects.begin_fresh(tx, ids)
     door = _Door(
         node=node,
         party=party,
@@ -225,39 +240,31 @@ async def _take(
         copies=frozenset(await copies.originals_of(tx, ids)),
         posted=posted,
     )
-    entering: list[tuple[int, ObjectVersion]] = []
-    for index, version in enumerate(versions):
-        if version is None or answers[index] is not None:
+    entering: list[int] = []
+    versions: list[ObjectVersion] = []
+    let_in: dict[str, list[ObjectVersion]] = {}
+    for index, item in enumerate(offered):
+        if item.version is None or item.refusal is not None:
             continue
-        answers[index] = door.claims_too_much(version, [earlier for _, earlier in entering])
+        earlier = let_in.setdefault(item.version.id, [])
+        answers[index] = door.claims_too_much(item.version, earlier)
         if answers[index] is None:
-            entering.append((index, version))
-    stored = await objects.add_versions(tx, [version for _, version in entering], received=now)
-    said = await objects.sources(tx, [one.seq for one in stored])
-    words: list[Word] = []
-    for (index, version), one in zip(entering, stored, strict=True):
+            earlier.append(item.version)
+            entering.append(index)
+            versions.append(item.version)
+    stored = await objects.add_versions(tx, versions, received=now)
+    said = await objects.sources(tx, [one.seq for one in stored if not one.new])
+    words: dict[int, Word] = {}
+    for index, version, one in zip(entering, versions, stored, strict=True):
         word = door.word(version, one.seq, offered[index].hops, now)
         known = any(_same_word(word, source) for source in said.get(one.seq, ()))
-        known = known or any(word.seq == earlier.seq for earlier in words)  # twice in one offer
+        known = known or one.seq in words  # twice in one offer
         answers[index] = _received("duplicate" if known else "stored", version, "", one.version)
-        words.append(word)
-    await objects.set_words(tx, words)
-    await objects.note_references(
-        tx,
-        [(one.seq, version.id, named(version.value)) for (_, version), one in zip(entering, stored, strict=True)],
-    )
+        words[one.seq] = word
+    await objects.set_words(tx, words.values())
+    names = [(one.seq, offered[index].names) for index, one in zip(entering, stored, strict=True) if one.new]
+    await objects.note_references(tx, names)
     return [answer for answer in answers if answer is not None]
-
-
-def _read(item: Offered) -> tuple[ObjectVersion | None, Received | None]:
-    """The object, or why it is refused."""
-    try:
-        version = read_object(item.raw)
-    except BadInput as why:
-        return None, Received("refused", *peek(item.raw), "", str(why))
-    if faults := problems(version):
-        return version, _received("refused", version, "; ".join(map(str, faults[:5])))
-    return version, None
 
 
 async def _posted_by(tx: Transaction, collection_id: str, ids: Sequence[str]) -> dict[str, str]:
@@ -287,7 +294,7 @@ class _Door:
     def claims_too_much(self, version: ObjectVersion, let_in: Sequence[ObjectVersion]) -> Received | None:
         """The answer to an object that speaks for somebody its bringer is not; None when it does not.
 
-        `let_in`: what came through the door before it in the same offer.
+        `let_in`: what came through the door before it in the same offer, of the same object.
         """
         held = self.held.get(version.id, ())
         same = any(one.sha256 == version.sha256 for one in held)
@@ -340,8 +347,7 @@ class _Door:
 
 def _is_same_version(one: ObjectVersion, other: ObjectVersion) -> bool:
     return (
-        one.id == other.id
-        and one.version is not None
+        one.version is not None
         and other.version is not None
         and version_key(one.version) == version_key(other.version)
     )

@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Literal
 
 from tocsin.errors import BadInput, NotFound, PeerFailed, Refused
-from tocsin.intake.receive import Offered, Received, receive, withdraw_word
+from tocsin.intake.receive import Received, read_offered, receive, withdraw_word
 from tocsin.peers.discover import Contact, discover
 from tocsin.peers.feed import PAGE, Feed, NodeFeed, Page
 from tocsin.peers.foreign import ForeignFeed
@@ -284,7 +284,7 @@ async def _taken_in(
         changes = list(run)
         match kind:
             case "offered":
-                offers = [Offered(change.raw, change.hops) for change in changes if change.raw is not None]
+                offers = [read_offered(change.raw, change.hops) for change in changes if change.raw is not None]
                 received = await receive(tx, configuration, node, offers, party, collection_id, now=now)
                 ends = [_received(change, item) for change, item in zip(changes, received, strict=True)]
             case "withdrawn":

@@ -156,9 +156,10 @@ FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
 def attributes(value: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
     """The attributes of an object. `tlp` is its own marking, "" without one, `red` when not understood."""
-    marking = marked(value)
-    found = read_effects(value) or _NOTHING_FOUND
+    level = marked(value).level
+    found = read_effects(value)
     return {
+        **(_NOTHING_SAID if found is None else _said(found)),
         "type": value["type"],
         "origin": provenance.origin,
         "owner": provenance.owner,
@@ -167,11 +168,17 @@ def attributes(value: Mapping[str, Any], provenance: Provenance) -> dict[str, An
         "hops": provenance.hops,
         "creator": _text(value.get("created_by_ref")),
         "revoked": value.get("revoked") is True,
-        "tlp": "" if marking.level is None else marking.level.word,
-        "marked": marking.level is not None,
+        "tlp": "" if level is None else level.word,
+        "marked": level is not None,
         "confidence": _number(value.get("confidence")),
-        # an object without the extension has no type, not an undetermined one
-        "effect_type": "" if found is _NOTHING_FOUND else found.effect_type,
+        "reviewed": provenance.reviewed,
+    }
+
+
+def _said(found: Findings) -> dict[str, Any]:
+    """What the effects extension says."""
+    return {
+        "effect_type": found.effect_type,
         "effects": [effect.effect for effect in found.effects],
         "means": list(found.means),
         "stage": found.stage or "",
@@ -187,7 +194,6 @@ def attributes(value: Mapping[str, Any], provenance: Provenance) -> dict[str, An
         "determination": found.determination or "",
         "investigation_status": found.investigation_status or "",
         "basis": (found.classified.basis if found.classified else None) or "",
-        "reviewed": provenance.reviewed,
         "public_core": [core.element for core in found.public_core],
         "trans_border": found.trans_border,
         "significant": found.significant,
@@ -207,9 +213,6 @@ def within(sector: str, outer: str) -> bool:
     return sector.startswith(outer if outer.startswith("naics:") else f"{outer}/")
 
 
-_NOTHING_FOUND = Findings()
-
-
 def _severity(found: Findings) -> Any:
     index = found.severity.disruption_index if found.severity else None
     return None if index is None else index.best
@@ -221,3 +224,7 @@ def _text(value: object) -> str:
 
 def _number(value: object) -> Any:
     return value if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
+
+
+# an object without the extension has no type, not an undetermined one
+_NOTHING_SAID: Mapping[str, Any] = _said(Findings()) | {"effect_type": ""}

@@ -7,6 +7,7 @@ which keeps it out and recalls nothing, unless another rule denies for certain (
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from tocsin.policy.attributes import ANY_ORIGIN, OURS, Provenance, attributes, within
@@ -52,7 +53,7 @@ def counts_as(collection: CollectionSettings, value: Mapping[str, Any], provenan
     level = marked(value).level
     if level is not None:
         return level
-    assumed = tlp_from_word(collection.unmarked)
+    assumed = _level(collection.unmarked)
     if provenance.origin == OURS or provenance.posted_here:
         return assumed
     return max(assumed, Tlp.AMBER_STRICT)
@@ -112,7 +113,7 @@ def _decide_free(collection: CollectionSettings, value: Mapping[str, Any]) -> De
 
 
 def _above_clearance(collection: CollectionSettings, value: Mapping[str, Any], level: Tlp) -> tuple[Reason, ...]:
-    clearance = tlp_from_word(collection.clearance)
+    clearance = _level(collection.clearance)
     if level <= clearance:
         return ()
     marking = marked(value)
@@ -122,6 +123,9 @@ def _above_clearance(collection: CollectionSettings, value: Mapping[str, Any], l
     if marking.reason and level is Tlp.RED:
         return (Reason("marking", f"{marking.reason}, so it counts as {level.label}; {limit}"),)
     return (Reason("clearance", f"it is {level.label}; {limit}"),)
+
+
+_level = lru_cache(maxsize=64)(tlp_from_word)
 
 
 def _covers(rule: Rule, provenance: Provenance) -> bool:
@@ -140,7 +144,7 @@ class _Case:
     attributes: Mapping[str, Any]
     value: Mapping[str, Any]
     readers: tuple[Reader, ...]
-    _data: dict[bool, Data] = field(default_factory=dict)  # with the object itself, and without
+    _data: dict[tuple[frozenset[str], bool], Data] = field(default_factory=dict)  # by what is asked for
 
     def meets(self, rule: Rule) -> bool:
         """Whether a rule applies. Raises _RuleFailed when that cannot be told."""
@@ -194,11 +198,12 @@ class _Case:
     def _when(self, rule: Rule) -> bool:
         if rule.when is None:
             return True
-        if rule.looks_inside not in self._data:
-            inside = self.value if rule.looks_inside else {}
-            self._data[rule.looks_inside] = _data(self.attributes, inside, self.readers)
+        asked = (rule.asks_for, rule.looks_inside)
+        if asked not in self._data:
+            said = {name: self.attributes[name] for name in rule.asks_for}
+            self._data[asked] = _data(said, self.value if rule.looks_inside else {}, self.readers)
         try:
-            answer = rule.when.value(self._data[rule.looks_inside])
+            answer = rule.when.value(self._data[asked])
         except ExpressionFailed as why:
             raise _RuleFailed(str(why)) from why
         if not isinstance(answer, bool):
@@ -215,7 +220,12 @@ def _known(reader: Reader, name: str) -> Any:
 
 def _data(attributes: Mapping[str, Any], value: Mapping[str, Any], readers: Sequence[Reader]) -> Data:
     named = {f"object.{name}": found for name, found in attributes.items()}
-    return prepare(named | {"stix": value, "readers": [_reader_map(reader) for reader in readers]})
+    return prepare(named | {"stix": value}).beside(_readers(tuple(readers)))
+
+
+@lru_cache(maxsize=64)
+def _readers(readers: tuple[Reader, ...]) -> Data:
+    return prepare({"readers": [_reader_map(reader) for reader in readers]})
 
 
 def _reader_map(reader: Reader) -> dict[str, Any]:

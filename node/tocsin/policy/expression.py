@@ -64,6 +64,10 @@ class Data:
 
     values: Mapping[str, Any] = field(repr=False)
 
+    def beside(self, other: "Data") -> "Data":
+        """Both together."""
+        return Data({**self.values, **other.values})
+
 
 @dataclass(frozen=True, slots=True)
 class Expression:

@@ -76,7 +76,8 @@ class Rule:
     """One rule. `places` gives file:line of the rule ("") and of each match key.
 
     `reader_attributes`: what it asks of readers, in `match` and in `when`; `depends_on_readers` also when it only
-    counts them. `looks_inside`: its expression speaks of the object itself and not of its attributes alone.
+    counts them. Its expression speaks of the attributes in `asks_for`, perhaps of some more that are not; with
+    `looks_inside` also of the object itself.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Rule:
     places: Mapping[str, str] = field(repr=False, compare=False)
     reader_attributes: frozenset[ReaderAttribute]
     depends_on_readers: bool
+    asks_for: frozenset[str]
     looks_inside: bool
 
     @property
@@ -207,6 +209,7 @@ def _read_rule(document: Document, index: int, given: Any) -> Rule:
         places={"": document.place(at)} | {key: document.place((*at, "match", key)) for key in match},
         reader_attributes=frozenset(asked),
         depends_on_readers=bool(asked) or _speaks_of("readers", said),
+        asks_for=frozenset(name for name in FIELD_BY_NAME if name in said),
         looks_inside=_speaks_of("stix", said),
     )
 

@@ -6,7 +6,7 @@ what a redacted copy would look like (2.9). `release` carries the verdicts out, 
 shows them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole
 from tocsin.policy.redact import GROUPS, CopyImpossible, redacted
 from tocsin.sharing.node import OURS
 from tocsin.sharing.subjects import Court, Lineage, Subject, load_subjects
-from tocsin.stix.objects import FREE_TYPES, keyed_id, named, references
+from tocsin.stix.objects import FREE_TYPES, keyed_id, named
 from tocsin.store import copies, releases
 from tocsin.store.copies import CopyLink
 from tocsin.store.objects import HeldVersion
@@ -122,7 +122,7 @@ class _Case:
         """What has to stand here with it; a revocation speaks of nothing but itself."""
         if self.lineage is None or (self.lineage.newest.revoked and not self.lineage.provenance.posted_here):
             return frozenset()
-        return frozenset(t for _, t in references(self.value) if t.partition("--")[0] not in FREE_TYPES)
+        return frozenset(name for name in self.lineage.newest.names if name.partition("--")[0] not in FREE_TYPES)
 
     @property
     def best(self) -> State:
@@ -220,7 +220,7 @@ async def _open_cases(tx: Transaction, docket: _Docket, asked: list[str]) -> Non
             case = docket.cases[id_]
             for hearing in (case.hearing, *case.others):
                 if hearing.allowed and hearing.lineage is not None:
-                    names |= named(hearing.lineage.newest.value) | {docket.court.node.identity}
+                    names |= hearing.lineage.newest.names | {docket.court.node.identity}
                     anchors |= hearing.lineage.anchors
         unopened = sorted((names | anchors) - set(subjects))
         await _look_up_standing(tx, docket, unopened)
@@ -264,7 +264,9 @@ def _case(docket: _Docket, subject: Subject) -> _Case:
     if stuck := _keeps_what_stands(docket, subject, hearings):
         return _Case(subject, stuck)
     final = [one for one in hearings if _is_final(one)]
-    allowed = sorted((one for one in hearings if one.allowed), key=_order(docket, subject))
+    allowed = [one for one in hearings if one.allowed]
+    if len(allowed) > 1:
+        allowed.sort(key=_order(docket, subject))
     first, *others = final or allowed or hearings
     return _Case(subject, first, others if first.allowed else [])
 
@@ -320,8 +322,7 @@ def _hear(docket: _Docket, subject: Subject, lineage: Lineage) -> _Hearing:
     if far := _travelled_too_far(court, subject, lineage):
         return _Hearing(lineage, Deny((far,)))
     ask = decide_creator if free else decide
-    policy = court.configuration.policy_of(court.key)
-    decision = ask(policy, court.settings, lineage.newest.value, lineage.provenance, court.readers)
+    decision = ask(court.policy, court.settings, lineage.newest.value, lineage.provenance, court.readers)
     if free and isinstance(decision, Copy):
         # who speaks is not redacted: a creator enters whole, or what names it does not enter whole either
         decision = Deny(decision.reasons)
@@ -463,7 +464,7 @@ def _may_name(case: _Case) -> set[str]:
     found: set[str] = set()
     for hearing in (case.hearing, *case.others):
         if hearing.lineage is not None:
-            found |= {target for _, target in references(hearing.lineage.newest.value)} | hearing.lineage.anchors
+            found |= hearing.lineage.newest.names | hearing.lineage.anchors
     return found
 
 
@@ -551,8 +552,11 @@ async def _drop_unnamed(
     entering = {id_ for id_, state in states.items() if state is not State.OUT}
     free = {id_ for id_ in entering if docket.cases[id_].free}
 
-    def names(id_: str) -> set[str]:
-        return named(made[id_].value if id_ in made else docket.cases[id_].value)
+    def names(id_: str) -> Set[str]:
+        if id_ in made:
+            return named(made[id_].value)
+        lineage = docket.cases[id_].lineage
+        return lineage.newest.names if lineage is not None else frozenset()
 
     wave = {name for id_ in entering - free for name in names(id_)}
     # what is judged here counts by how it will stand, the rest of the collection by how it stands
@@ -575,8 +579,7 @@ def _stands_by_rule(docket: _Docket, case: _Case) -> bool:
     if case.subject.type in FREE_TYPES or case.lineage is None:
         return False
     court = docket.court
-    policy = court.configuration.policy_of(court.key)
-    decision = decide(policy, court.settings, case.value, case.lineage.provenance, court.readers)
+    decision = decide(court.policy, court.settings, case.value, case.lineage.provenance, court.readers)
     stands = docket.stands(case.subject.id) is not State.OUT
     return isinstance(decision, Whole) or (isinstance(decision, Stuck) and stands)
 
@@ -620,13 +623,12 @@ def _entering(docket: _Docket, case: _Case) -> tuple[HeldVersion, ...]:
     stands = {version.seq for version in here.versions.values()} if here is not None else set()
     kept = [version for version in older if version.seq in stands]
     if case.lineage.provenance.posted_here and not newest.revoked:
-        policy = docket.court.configuration.policy_of(docket.court.key)
-        settings, readers, provenance = docket.court.settings, docket.court.readers, case.lineage.provenance
+        court, provenance = docket.court, case.lineage.provenance
         kept = [
             version
             for version in older
             if version.seq in stands
-            or isinstance(decide(policy, settings, version.value, provenance, readers), Whole)
+            or isinstance(decide(court.policy, court.settings, version.value, provenance, court.readers), Whole)
         ]
     return (*kept, newest)
 

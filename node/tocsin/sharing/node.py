@@ -1,7 +1,7 @@
 """Node: who we are, and the objects that we bring along because everything we make names them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tocsin.settings import NodeSettings
@@ -19,16 +19,16 @@ OURS = ""  # the party id, and the collection id, of what this node made itself
 class Node:
     """This node: the secret that its ids are made with, and its STIX identity, which follows from the secret."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
+    identity: str = field(init=False)
+    creators: frozenset[str] = field(
+        init=False
+    )  # that speak for what it makes and the definitions it brings along
 
-    @property
-    def identity(self) -> str:
-        return keyed_id(self.secret, "identity", "node")
-
-    @property
-    def creators(self) -> frozenset[str]:
-        """The identities that speak for what this node makes and for the definitions it brings along."""
-        return frozenset({self.identity, str(EXTENSION_CREATOR["id"])})
+    def __post_init__(self) -> None:
+        identity = keyed_id(self.secret, "identity", "node")
+        object.__setattr__(self, "identity", identity)
+        object.__setattr__(self, "creators", frozenset({identity, str(EXTENSION_CREATOR["id"])}))
 
 
 async def keep_own_objects(tx: Transaction, node: Node, settings: NodeSettings, now: int) -> str:
@@ -53,9 +53,8 @@ async def keep(tx: Transaction, versions: Sequence[ObjectVersion], now: int) -> 
             for version, one in zip(versions, stored, strict=True)
         ],
     )
-    await objects.note_references(
-        tx, [(one.seq, version.id, named(version.value)) for version, one in zip(versions, stored, strict=True)]
-    )
+    names = [(one.seq, named(version.value)) for version, one in zip(versions, stored, strict=True) if one.new]
+    await objects.note_references(tx, names)
     return stored
 
 

@@ -5,6 +5,7 @@ so commit order is log order (DESIGN 2.11). What enters or leaves may let others
 judging goes on until nothing changes any more.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -95,7 +96,7 @@ async def _release_in(tx: Transaction, court: Court, asked: list[str], now: int)
         wave = await _concerned(tx, verdicts, outcomes)
     if stuck:
         await releases.set_stuck(tx, court.collection_id, f"{stuck[0].rule}: {stuck[0].text}")
-    await audit.append_all(tx, [_event(outcome) for outcome in found.values() if outcome.what in MOVED], now)
+    await _note(tx, court, found.values(), now)
     return list(found.values())
 
 
@@ -156,9 +157,11 @@ async def _concerned(tx: Transaction, verdicts: list[Verdict], outcomes: list[Ou
     return sorted((await objects.referring(tx, moved) | company | left) - moved)
 
 
-def _event(outcome: Outcome) -> audit.Event:
-    details = {"collection": outcome.collection, "rules": [reason.rule for reason in outcome.reasons]}
-    return audit.Event(outcome.what, outcome.object_id, details)
+async def _note(tx: Transaction, court: Court, outcomes: Iterable[Outcome], now: int) -> None:
+    """One event for all that moved: what became of each object, and by which rule, stands in the log itself."""
+    counts = Counter(outcome.what for outcome in outcomes if outcome.what in MOVED)
+    if counts:
+        await audit.append(tx, "released", court.key, dict(sorted(counts.items())), now)
 
 
 async def _carry_out(tx: Transaction, court: Court, verdict: Verdict, now: int) -> tuple[list[Entry], Outcome]:
@@ -250,7 +253,7 @@ async def _bare_revocation(tx: Transaction, court: Court, verdict: Verdict, now:
     (stored,) = await objects.add_versions(tx, [version], received=now)
     word = Word(stored.seq, OURS, court.collection_id, "revoke", authentic=False, hops=0, at=now)
     await objects.set_words(tx, [word])
-    await objects.note_references(tx, [(stored.seq, version.id, named(version.value))])
+    await objects.note_references(tx, [(stored.seq, named(version.value))])
     if verdict.standing is not None and any(one.seq == stored.seq for one in verdict.standing.versions.values()):
         return []
     return [*_withdrawal(verdict), _entry(verdict, version.id, stored.seq, stored.version_key, revoked=True)]
@@ -269,7 +272,7 @@ async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> li
     (stored,) = await objects.add_versions(tx, [version], received=now)
     word = Word(stored.seq, OURS, court.collection_id, "put", authentic=True, hops=0, at=now)
     await objects.set_words(tx, [word])
-    await objects.note_references(tx, [(stored.seq, copy.id, named(version.value))])
+    await objects.note_references(tx, [(stored.seq, named(version.value))])
     # what an older copy shows was decided under other rules, or of another version: one copy stands at a time
     older = _withdrawal(verdict, of=State.COPY)
     await copies.put_copy(

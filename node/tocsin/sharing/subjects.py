@@ -9,12 +9,13 @@ writer brought is their release and is only judged (DESIGN 2.2).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tocsin.policy.attributes import Provenance
 from tocsin.policy.configuration import Configuration, Reader
 from tocsin.policy.redact import Side
+from tocsin.policy.rules import Policy
 from tocsin.settings import CollectionSettings
 from tocsin.sharing.node import OURS, Node
 from tocsin.stix.objects import FREE_TYPES
@@ -39,14 +40,14 @@ class Court:
     node: Node
     key: str
     collection_id: str
+    settings: CollectionSettings = field(init=False)
+    policy: Policy = field(init=False)
+    readers: tuple[Reader, ...] = field(init=False)
 
-    @property
-    def settings(self) -> CollectionSettings:
-        return self.configuration.settings.collections[self.key]
-
-    @property
-    def readers(self) -> tuple[Reader, ...]:
-        return self.configuration.readers(self.key)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", self.configuration.settings.collections[self.key])
+        object.__setattr__(self, "policy", self.configuration.policy_of(self.key))
+        object.__setattr__(self, "readers", self.configuration.readers(self.key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,8 @@ class HeldVersion:
 
     @property
     def creator(self) -> str | None:
-        return self.object.creator
+        ref = self.value.get("created_by_ref")
+        return ref if isinstance(ref, str) else None
 
     @property
     def authentic(self) -> bool:

@@ -439,9 +439,9 @@ async def incidents(
 # --- references ----------------------------------------------------------------------------------------------
 
 
-async def note_references(tx: Transaction, versions: Iterable[tuple[int, str, Iterable[str]]]) -> None:
-    """Note what versions name: (seq, object id, ids named)s."""
-    rows = {(seq, target) for seq, _, targets in versions for target in targets}
+async def note_references(tx: Transaction, versions: Iterable[tuple[int, Iterable[str]]]) -> None:
+    """Note what versions name: (seq, ids named)s."""
+    rows = {(seq, target) for seq, targets in versions for target in targets}
     await bulk.insert(tx, reference, ("version_seq", "target_id"), sorted(rows), conflict=_NOTED_BEFORE)
 
 
