@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -148,12 +148,7 @@ def read_settings(document: Document) -> Settings:
     """`tocsin.yaml` as settings. Raises BadFile with the line of each fault, all of them at once."""
     settings = parse(Settings, document)
     problems = [*_doubled_names(settings, document), *_unknown_parties(settings, document)]
-    titles: dict[str, str] = {}
-    for key, collection in settings.collections.items():
-        other = titles.setdefault(collection.title, key)
-        if other != key:
-            text = f"title {collection.title!r} is already that of collection {other!r}"
-            problems.append(document.problem(("collections", key, "title"), text))
+    problems += _ambiguous_collections(settings, document)
     if problems:
         raise BadFile(problems)
     return settings
@@ -165,6 +160,20 @@ def _doubled_names(settings: Settings, document: Document) -> list[Problem]:
         for name in settings.peers
         if name in settings.accounts
     ]
+
+
+def _ambiguous_collections(settings: Settings, document: Document) -> Iterator[Problem]:
+    """Readers find a collection by id, by its key (TAXII's alias, §5.2.1) and, some, by its title."""
+    names: dict[tuple[str, str], str] = {}
+    for key, collection in settings.collections.items():
+        for field in ("title", "id"):
+            given = getattr(collection, field)
+            if given is not None and (other := names.setdefault((field, given), key)) != key:
+                text = f"{field} {given!r} is already that of collection {other!r}"
+                yield document.problem(("collections", key, field), text)
+    for key in settings.collections:
+        if (other := names.get(("id", key), key)) != key:
+            yield document.problem(("collections", key), f"{key!r} is the id of collection {other!r}")
 
 
 def _unknown_parties(settings: Settings, document: Document) -> list[Problem]:

@@ -28,7 +28,7 @@ TABLES: Mapping[str, str] = {
     "status": "id*=identifier status*=string request_timestamp=timestamp total_count*=integer"
     " success_count*=integer successes=list:status-detail failure_count*=integer failures=list:status-detail"
     " pending_count*=integer pendings=list:status-detail",
-    "status-detail": "id*=string version*=version message=string",
+    "status-detail": "id*=string version*=string message=string",
     "collections": "collections=list:collection",
     "collection": "id*=identifier title*=string description=string alias=string can_read*=boolean"
     " can_write*=boolean media_types=list:string",
