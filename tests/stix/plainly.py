@@ -4,11 +4,13 @@ What the node uses is made to be fast; the tests compare it with these.
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
+ID = re.compile(r"^[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _WIDE = Context(prec=2_000_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
@@ -89,3 +91,55 @@ def is_timestamp(text: str) -> bool:
     except ValueError:
         return False
     return second <= 60 and len(fraction) <= 30
+
+
+def references(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every (path, id) by which an object names another, at any depth, extensions included.
+
+    What counts is the name of the property (STIX 2.1 §3.1): `*_ref` holds an id, `*_refs` a list of them.
+    Marking references inside `granular_markings` count as well, and `cluster` of the effects extension.
+    """
+    yield from _references(value, ())
+
+
+def _references(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    match node:
+        case dict():
+            for key, member in node.items():
+                yield from _references_under(key, member, (*path, key))
+        case list():
+            for index, item in enumerate(node):
+                yield from _references(item, (*path, index))
+
+
+def _references_under(
+    key: str, member: Any, here: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    match member:
+        case str():
+            ours = key == "cluster" and here[0] == "extensions"
+            if (key.endswith("_ref") or ours) and ID.match(member):
+                yield here, member
+        case list() if key.endswith("_refs"):
+            for index, item in enumerate(member):
+                if not isinstance(item, str):
+                    yield from _references(item, (*here, index))
+                elif ID.match(item):
+                    yield (*here, index), item
+        case _:
+            yield from _references(member, here)
+
+
+def misspelt(node: Any, place: str) -> Iterator[tuple[str, str]]:
+    match node:
+        case dict():
+            for key, member in node.items():
+                here = f"{place}.{key}" if place else key
+                if key.endswith(("_ref", "_refs")):
+                    for text in member if isinstance(member, list) else [member]:
+                        if isinstance(text, str) and not ID.match(text) and ID.match(text.lower().strip()):
+                            yield here, text
+                yield from misspelt(member, here)
+        case list():
+            for index, item in enumerate(node):
+                yield from misspelt(item, f"{place}[{index}]")

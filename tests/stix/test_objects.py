@@ -8,15 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import plainly
 from tocsin.errors import BadInput, TooLarge
 from tocsin.stix.canonical import Limits
 from tocsin.stix.objects import (
     ID,
     extension_ids,
+    find_references,
     from_micros,
     is_timestamp,
     keyed_id,
     make_object,
+    named,
     next_version,
     read_object,
     references,
@@ -88,6 +91,9 @@ def test_modified_names_the_version_and_an_observable_has_none():
         ("2024-02-29T00:00:00Z", True),
         ("2025-02-29T00:00:00Z", False),
         ("2025-01-01T24:00:00Z", False),
+        ("2025-01-01T23:60:00Z", False),
+        ("2025-01-01T00:60:60Z", False),
+        ("2025-04-31T00:00:60Z", False),
         ("2025-01-01T00:00:61Z", False),
         ("0000-01-01T00:00:00Z", False),
         ("2025-01-01T00:00:00", False),
@@ -195,6 +201,68 @@ def test_references_are_found_at_any_depth_and_nowhere_else():
         (("list_ref", 0, "a_ref"), ONE),
         (("extensions", "y", "cluster"), TWO),
     }
+
+
+KEYS = st.sampled_from(
+    ["a_ref", "a_refs", "_ref", "_refs", "ref", "x_reference", "cluster", "extensions", "objects", "xref"]
+)
+TEXTS = st.sampled_from(
+    [ONE, TWO, "", "not an id", f" {ONE}", TWO.upper(), f"{ONE}\n", "a--b--" + ONE, ONE[:-1], ONE + "0"]
+)
+VALUES = st.recursive(
+    TEXTS | st.none() | st.integers(0, 3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=5))
+def test_references_are_what_the_plain_rules_find(value):
+    found = find_references(value)
+    assert list(found.named) == list(references(value)) == list(plainly.references(value))
+    assert sorted((_place(path), text) for path, text in found.misspelt) == sorted(plainly.misspelt(value, ""))
+
+
+def _place(path):
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def test_a_version_knows_what_it_names():
+    extension = "extension-definition--7f1a2f5e-3c4b-4d5e-8f60-718293a4b5c6"
+    value = {
+        "type": "incident",
+        "id": ONE,
+        "created_by_ref": TWO,
+        "x_ref": TWO.upper(),
+        "extensions": {extension: {}},
+    }
+    version = make_object(value)
+    assert version.named == named(value) == {TWO, extension}
+    assert version.references is version.references
+    assert version.references == find_references(value)
+    assert version == make_object(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ONE,
+        f"a--b--{ONE}",
+        "x-a--" + ONE,
+        f"{'a' * 250}--{ONE[-36:]}",
+        f"{'a' * 251}--{ONE[-36:]}",
+        f"aa--{ONE[-36:]}",
+        f"a--a--{ONE[-36:]}",
+        f"abc---{ONE[-36:]}",
+    ],
+)
+def test_an_identifier_is_what_it_always_was(text):
+    assert (ID.match(text) is None) == (plainly.ID.match(text) is None)
+
+
+@given(st.from_regex(r"\A[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,31})?Z?\Z"))
+def test_timestamps_are_what_the_plain_rules_take(text):
+    assert is_timestamp(text) == plainly.is_timestamp(text)
 
 
 def test_extension_definitions_named_by_an_object_are_found():

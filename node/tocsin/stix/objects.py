@@ -11,17 +11,30 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from tocsin.errors import BadInput, Problem, TooLarge
-from tocsin.stix.canonical import LIMITS, Limits, content_hash, dump_json, read_json
+from tocsin.stix.canonical import LIMITS, Limits, content_hash, dump_json, read_hashed
 
-ID = re.compile(r"^[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
-TIMESTAMP = re.compile(r"^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,30}))?Z\Z", re.ASCII)
+# the type is taken lazily: greedy, it would run to the end of the text and come back sign by sign
+ID = re.compile(r"^[a-z][a-z0-9-]{1,248}?[a-z0-9]--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,30})?Z\Z", re.ASCII)
 
 # STIX 2.1 §2.9: what names other objects ends in `_ref` or `_refs`; these stand in objects that enter with
 # whatever names them, without a rule of their own.
 FREE_TYPES = frozenset({"marking-definition", "extension-definition"})
+
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What an object says of others: where it names one, and where an id stands in another spelling."""
+
+    named: tuple[tuple[Path, str], ...]
+    misspelt: tuple[tuple[Path, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,7 @@ class ObjectVersion:
     sha256: str
     raw: bytes = field(repr=False)
     value: Mapping[str, Any] = field(repr=False)
+    _references: References | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def revoked(self) -> bool:
@@ -44,6 +58,19 @@ class ObjectVersion:
         ref = self.value.get("created_by_ref")
         return ref if isinstance(ref, str) else None
 
+    @property
+    def references(self) -> References:
+        """As `find_references`; looked for once, since checking, storing and judging all ask."""
+        if self._references is None:
+            object.__setattr__(self, "_references", find_references(self.value))  # frozen to everybody else
+        assert self._references is not None  # noqa: S101  (for the type checker)
+        return self._references
+
+    @property
+    def named(self) -> set[str]:
+        """As `named` of its value."""
+        return {target for _, target in self.references.named} | extension_ids(self.value)
+
 
 def read_object(raw: bytes, limits: Limits = LIMITS) -> ObjectVersion:
     """One object from its bytes, with the checks every object passes: JSON, limits, id, type, dates.
@@ -52,18 +79,19 @@ def read_object(raw: bytes, limits: Limits = LIMITS) -> ObjectVersion:
     """
     if len(raw) > limits.object:
         raise TooLarge([Problem("", f"{len(raw)} bytes; an object may have {limits.object}")])
-    value = read_json(raw, limits)
+    value, sha256 = read_hashed(raw, limits)
     if not isinstance(value, dict):
         raise BadInput([Problem("", "an object is expected")])
-    return _version(value, raw)
+    return _version(value, raw, sha256)
 
 
 def make_object(value: Mapping[str, Any]) -> ObjectVersion:
     """An object that we made ourselves, serialised once."""
-    return _version(dict(value), dump_json(value))
+    whole = dict(value)
+    return _version(whole, dump_json(whole), content_hash(whole))
 
 
-def _version(value: dict[str, Any], raw: bytes) -> ObjectVersion:
+def _version(value: dict[str, Any], raw: bytes, sha256: str) -> ObjectVersion:
     problems = []
     kind, id_ = value.get("type"), value.get("id")
     if not isinstance(kind, str) or not kind:
@@ -80,19 +108,28 @@ def _version(value: dict[str, Any], raw: bytes) -> ObjectVersion:
     if problems:
         raise BadInput(problems)
     version = value.get("modified", value.get("created"))
-    return ObjectVersion(str(id_), str(kind), version, content_hash(value), raw, value)
+    return ObjectVersion(str(id_), str(kind), version, sha256, raw, value)
 
 
 def is_timestamp(text: str) -> bool:
-    match = TIMESTAMP.match(text)
-    if not match:
+    """A point in time as STIX writes it (§2.16): RFC 3339, UTC, `Z`, a day that the calendar has."""
+    return len(text) <= _LONGEST_TIMESTAMP and _is_timestamp(text)
+
+
+_LONGEST_TIMESTAMP = len("2025-01-01T00:00:00.Z") + 30
+
+
+@lru_cache(maxsize=1024)  # each object is asked twice for its dates, when it is read and when it is validated
+def _is_timestamp(text: str) -> bool:
+    if not TIMESTAMP.match(text):
         return False
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    # RFC 3339 §5.6 allows a leap second, which datetime does not know; it has no hour 24, which datetime may know
+    whole = text[:17] + "59" if text[17:19] == "60" else text[:19]
     try:
-        datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+        datetime.fromisoformat(whole)
     except ValueError:
         return False
-    return second <= 60  # RFC 3339 §5.6 allows a leap second
+    return whole[11:13] != "24"
 
 
 def version_key(text: str) -> str:
@@ -141,41 +178,68 @@ def keyed_id(secret: bytes, kind: str, *parts: str) -> str:
     return f"{kind}--{uuid.UUID(bytes=digest[:16], version=4)}"
 
 
-def references(value: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def find_references(value: Mapping[str, Any]) -> References:
+    """Both in one walk; `references` says what counts as naming.
+
+    Misspelt is what names an object as soon as it is written in lower case without spaces, so that it would slip
+    past whoever follows references.
+    """
+    named: list[tuple[Path, str]] = []
+    misspelt: list[tuple[Path, str]] = []
+    _walk(value, (), named, misspelt)
+    return References(tuple(named), tuple(misspelt))
+
+
+def references(value: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Every (path, id) by which an object names another, at any depth, extensions included.
 
     What counts is the name of the property (STIX 2.1 §3.1): `*_ref` holds an id, `*_refs` a list of them.
     Marking references inside `granular_markings` count as well, and `cluster` of the effects extension.
     """
-    yield from _references(value, ())
+    return iter(find_references(value).named)
 
 
-def _references(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    match node:
-        case dict():
-            for key, member in node.items():
-                yield from _references_under(key, member, (*path, key))
-        case list():
-            for index, item in enumerate(node):
-                yield from _references(item, (*path, index))
+def _walk(
+    node: Mapping[str, Any], path: Path, named: list[tuple[Path, str]], misspelt: list[tuple[Path, str]]
+) -> None:
+    for key, member in node.items():
+        if isinstance(member, str):
+            if "_ref" in key and key.endswith(_ENDINGS):
+                if not ID.match(member):
+                    _note_misspelt((*path, key), member, misspelt)
+                elif key.endswith("_ref"):
+                    named.append(((*path, key), member))
+            elif path and key == "cluster" and path[0] == "extensions" and ID.match(member):
+                named.append(((*path, key), member))
+        elif isinstance(member, dict):
+            _walk(member, (*path, key), named, misspelt)
+        elif isinstance(member, list):
+            _walk_list(member, (*path, key), key.endswith(_ENDINGS), named, misspelt)
 
 
-def _references_under(
-    key: str, member: Any, here: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    match member:
-        case str():
-            ours = key == "cluster" and here[0] == "extensions"
-            if (key.endswith("_ref") or ours) and ID.match(member):
-                yield here, member
-        case list() if key.endswith("_refs"):
-            for index, item in enumerate(member):
-                if not isinstance(item, str):
-                    yield from _references(item, (*here, index))
-                elif ID.match(item):
-                    yield (*here, index), item
-        case _:
-            yield from _references(member, here)
+def _walk_list(
+    items: list[Any], path: Path, refs: bool, named: list[tuple[Path, str]], misspelt: list[tuple[Path, str]]
+) -> None:
+    for index, item in enumerate(items):
+        if isinstance(item, str):
+            if not refs:
+                continue
+            if not ID.match(item):
+                _note_misspelt(path, item, misspelt)
+            elif str(path[-1]).endswith("_refs"):
+                named.append(((*path, index), item))
+        elif isinstance(item, dict):
+            _walk(item, (*path, index), named, misspelt)
+        elif isinstance(item, list):
+            _walk_list(item, (*path, index), False, named, misspelt)
+
+
+def _note_misspelt(path: Path, text: str, misspelt: list[tuple[Path, str]]) -> None:
+    if ID.match(text.lower().strip()):
+        misspelt.append((path, text))
+
+
+_ENDINGS = ("_ref", "_refs")
 
 
 def extension_ids(value: Mapping[str, Any]) -> set[str]:

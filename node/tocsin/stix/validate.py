@@ -3,11 +3,14 @@
 The schemas are those OASIS publishes, which the `stix2-validator` distribution carries as data; it is never
 imported here (it would pull in an HTTP client and parsers). Each is compiled once. Unknown properties,
 extensions and types pass, as STIX 2.1 §7.3 asks; they must survive. Pure.
+
+Every object passes here on its way in, so the way of a valid one is kept short: a schema is asked for yes or no
+before it is asked for reasons, and our own rules look only at what is there.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -15,12 +18,12 @@ from typing import Any, Final, Protocol
 
 import jsonschema_rs
 
-from tocsin.errors import Problem
+from tocsin.errors import BadInput, Problem
 from tocsin.resources import data_dir
 from tocsin.stix import effects as words
 from tocsin.stix.effects import EXTENSION_ID
-from tocsin.stix.incident import Moment, read_answers, read_effects
-from tocsin.stix.objects import ID, ObjectVersion, is_timestamp, version_key
+from tocsin.stix.incident import Moment, moment, read_answers
+from tocsin.stix.objects import ObjectVersion, References, find_references, is_timestamp, version_key
 
 MAX_PATTERN_BYTES: Final = 64 * 1024
 MAX_PATTERN_NESTING: Final = 64
@@ -36,10 +39,12 @@ _ORDERED: Final = (
     ("start_time", "stop_time", False),
     ("analysis_started", "analysis_ended", True),
 )
+_ORDERED_IN_TRAFFIC: Final = (*_ORDERED, ("start", "end", True))
 _TIMES: Final = (*dict.fromkeys(name for pair in _ORDERED for name in pair[:2]), "published", "submitted")
 
 
 class _Schema(Protocol):
+    def is_valid(self, instance: Any) -> bool: ...
     def iter_errors(self, instance: Any) -> Iterator[jsonschema_rs.ValidationError]: ...
 
 
@@ -48,7 +53,12 @@ def problems(version: ObjectVersion | Mapping[str, Any]) -> list[Problem]:
 
     At most `MAX_PROBLEMS`, so that a hostile object costs no more than it says.
     """
-    value = version.value if isinstance(version, ObjectVersion) else version
+    if isinstance(version, ObjectVersion):
+        return _problems(version.value, lambda: version.references)
+    return _problems(version, lambda: find_references(version))
+
+
+def _problems(value: Mapping[str, Any], references: Callable[[], References]) -> list[Problem]:
     kind = value.get("type")
     if not isinstance(kind, str):
         return [Problem("type", "missing, or not a string")]
@@ -56,7 +66,7 @@ def problems(version: ObjectVersion | Mapping[str, Any]) -> list[Problem]:
         return [Problem("type", "a bundle is an envelope for objects, not an object")]
     if refusal := _another_stix(kind, value):
         return [refusal]
-    found = dict.fromkeys(islice(_every_problem(kind, value), MAX_PROBLEMS))
+    found = dict.fromkeys(islice(_every_problem(kind, value, references), MAX_PROBLEMS))
     return list(found)
 
 
@@ -72,11 +82,12 @@ def _another_stix(kind: str, value: Mapping[str, Any]) -> Problem | None:
     return None
 
 
-def _every_problem(kind: str, value: Mapping[str, Any]) -> Iterator[Problem]:
-    instance = dict(value)
+def _every_problem(kind: str, value: Mapping[str, Any], references: Callable[[], References]) -> Iterator[Problem]:
+    instance = value if isinstance(value, dict) else dict(value)
     yield from _schema_problems(_schema_of(kind, value), instance, ())
     yield from _time_problems(kind, value)
-    yield from _reference_problems(value, "")
+    for path, text in references().misspelt:
+        yield Problem(_path(path), f"{_shown(text)}: identifiers are written in lower case, without spaces")
     if kind == "indicator":
         yield from _pattern_problems(value.get("pattern"))
     extensions = value.get("extensions")
@@ -85,11 +96,14 @@ def _every_problem(kind: str, value: Mapping[str, Any]) -> Iterator[Problem]:
         if kind != "incident":
             yield Problem(_path(place), "the effects extension belongs on an incident")
             return
-        wrong = list(_schema_problems(_effects_schema(), extensions[EXTENSION_ID], place))
-        yield from wrong or _effects_problems(value, _path(place))
+        ours = extensions[EXTENSION_ID]
+        wrong = list(_schema_problems(_effects_schema(), ours, place))
+        yield from wrong or _effects_problems(ours, _path(place))
 
 
 def _schema_problems(schema: _Schema, instance: Any, place: Sequence[str | int]) -> Iterator[Problem]:
+    if schema.is_valid(instance):
+        return
     for error in schema.iter_errors(instance):
         path = (*place, *error.instance_path)
         yield Problem(_path(path), _said(error, path))
@@ -109,35 +123,23 @@ def _said(error: jsonschema_rs.ValidationError, path: tuple[str | int, ...]) -> 
 
 
 def _time_problems(kind: str, value: Mapping[str, Any]) -> Iterator[Problem]:
-    given = {name: text for name in _TIMES if isinstance(text := value.get(name), str)}
-    for name, text in given.items():
-        if not is_timestamp(text):
-            yield Problem(name, f"{_shown(text)} is not a STIX timestamp (RFC 3339, UTC, `Z`)")
-    ordered = [*_ORDERED, ("start", "end", True)] if kind == "network-traffic" else _ORDERED
-    for earlier, later, equal in ordered:
-        first, second = value.get(earlier), value.get(later)
-        if isinstance(first, str) and isinstance(second, str) and is_timestamp(first) and is_timestamp(second):
-            before, after = version_key(first), version_key(second)
-            if after < before or (after == before and not equal):
-                yield Problem(later, f"{second} is not {'at or ' if equal else ''}after {earlier} ({first})")
+    given = [name for name in _TIMES if name in value and isinstance(value[name], str)]
+    for name in given:
+        if not is_timestamp(value[name]):
+            yield Problem(name, f"{_shown(value[name])} is not a STIX timestamp (RFC 3339, UTC, `Z`)")
+    for earlier, later, equal in _ORDERED_IN_TRAFFIC if kind == "network-traffic" else _ORDERED:
+        if earlier in value and later in value:
+            yield from _order_problems(value, earlier, later, equal)
 
 
-def _reference_problems(node: Any, place: str) -> Iterator[Problem]:
-    """An id in another spelling names the same object and would slip past whoever follows references."""
-    match node:
-        case dict():
-            for key, member in node.items():
-                here = f"{place}.{key}" if place else key
-                if key.endswith(("_ref", "_refs")):
-                    for text in member if isinstance(member, list) else [member]:
-                        if isinstance(text, str) and not ID.match(text) and ID.match(text.lower().strip()):
-                            yield Problem(
-                                here, f"{_shown(text)}: identifiers are written in lower case, without spaces"
-                            )
-                yield from _reference_problems(member, here)
-        case list():
-            for index, item in enumerate(node):
-                yield from _reference_problems(item, f"{place}[{index}]")
+def _order_problems(value: Mapping[str, Any], earlier: str, later: str, equal: bool) -> Iterator[Problem]:
+    first, second = value[earlier], value[later]
+    if equal and first == second:
+        return
+    if isinstance(first, str) and isinstance(second, str) and is_timestamp(first) and is_timestamp(second):
+        before, after = version_key(first), version_key(second)
+        if after < before or (after == before and not equal):
+            yield Problem(later, f"{second} is not {'at or ' if equal else ''}after {earlier} ({first})")
 
 
 def _pattern_problems(pattern: object) -> Iterator[Problem]:
@@ -147,6 +149,8 @@ def _pattern_problems(pattern: object) -> Iterator[Problem]:
     if size > MAX_PATTERN_BYTES:
         yield Problem("pattern", f"{size} bytes; a pattern may have {MAX_PATTERN_BYTES}")
         return
+    if sum(map(pattern.count, "([{")) <= MAX_PATTERN_NESTING:
+        return  # not enough brackets to nest deeper
     depth = _nesting(pattern)
     if depth > MAX_PATTERN_NESTING:
         yield Problem("pattern", f"nested {depth} deep; at most {MAX_PATTERN_NESTING} levels")
@@ -170,31 +174,62 @@ def _nesting(pattern: str) -> int:
     return deepest
 
 
-def _effects_problems(value: Mapping[str, Any], place: str) -> Iterator[Problem]:
-    """What a schema cannot say: that labels, type, answers and flags agree, and bounds and times are in order."""
-    ours = value["extensions"][EXTENSION_ID]
-    findings = read_effects(value)
-    assert findings is not None  # the incident carries the extension  # noqa: S101  (narrows the type)
+def _effects_problems(ours: Mapping[str, Any], place: str) -> Iterator[Problem]:
+    """What a schema cannot say: that labels, type, answers and flags agree, and bounds and times are in order.
+
+    The schema has passed, so each part has its shape and each word is of its vocabulary.
+    """
+    effects = [entry["effect"] for entry in ours.get("effects", ())]
     seen: set[str] = set()
-    for index, effect in enumerate(findings.effects):
-        if effect.effect in seen:
-            yield Problem(f"{place}.effects[{index}].effect", f"{effect.effect} is given twice")
-        seen.add(effect.effect)
-    for text in words.contradictions(seen, findings.effect_type, read_answers(ours.get("answers"))):
+    for index, effect in enumerate(effects):
+        if effect in seen:
+            yield Problem(f"{place}.effects[{index}].effect", f"{effect} is given twice")
+        seen.add(effect)
+    effect_type = ours["effect_type"]
+    for text in _contradictions(frozenset(seen), effect_type, _frozen(ours.get("answers", {}))):
         yield Problem(f"{place}.effect_type", text)
     for flag, settled in (
         ("disruptive_unknown", ("disruptive", "mixed")),
         ("exploitive_unknown", ("exploitive", "mixed")),
     ):
-        if getattr(findings, flag) and findings.effect_type in (*settled, "no-effect", "not-cyber"):
-            yield Problem(f"{place}.{flag}", f"true, yet effect_type is {findings.effect_type!r}")
-    yield from _bounds_problems(ours, place)
-    occurred = findings.times.occurred
-    if occurred and occurred.start and occurred.end and _ends_first(occurred.start, occurred.end):
-        yield Problem(
-            f"{place}.times.occurred", f"ends ({occurred.end.value}) before it starts ({occurred.start.value})"
-        )
-    yield from _moment_problems(ours.get("times", {}), f"{place}.times")
+        if ours.get(flag) and effect_type in (*settled, "no-effect", "not-cyber"):
+            yield Problem(f"{place}.{flag}", f"true, yet effect_type is {effect_type!r}")
+    for name, member in ours.items():
+        if name in _BOUNDED:
+            yield from _bounds_problems(member, f"{place}.{name}")
+    if times := ours.get("times"):
+        yield from _period_problems(times.get("occurred", {}), f"{place}.times.occurred")
+        yield from _moment_problems(times, f"{place}.times")
+
+
+_BOUNDED: Final = frozenset({"persons_affected", "severity"})  # where the schema has quantities with bounds
+
+
+def _frozen(answers: Mapping[str, Any]) -> tuple[tuple[str, str | tuple[str, ...]], ...]:
+    return tuple((name, tuple(said) if isinstance(said, list) else said) for name, said in answers.items())
+
+
+@lru_cache(maxsize=4096)  # a function of few words, and most incidents say what others said
+def _contradictions(
+    effects: frozenset[str], effect_type: str, answers: tuple[tuple[str, str | tuple[str, ...]], ...]
+) -> tuple[str, ...]:
+    given = {name: list(said) if isinstance(said, tuple) else said for name, said in answers}
+    return tuple(words.contradictions(effects, effect_type, read_answers(given)))
+
+
+def _period_problems(occurred: Mapping[str, Any], place: str) -> Iterator[Problem]:
+    if "start" not in occurred or "end" not in occurred:
+        return
+    first, last = occurred["start"]["value"], occurred["end"]["value"]
+    known = min(len(first.rstrip("Z")), len(last.rstrip("Z")))
+    if first[:known] <= last[:known]:
+        return  # as far as both are known, the text sorts like the time
+    try:
+        start, end = moment(first), moment(last)
+    except BadInput:
+        return  # a day that no calendar has: said by `_moment_problems`
+    if _ends_first(start, end):
+        yield Problem(place, f"ends ({end.value}) before it starts ({start.value})")
 
 
 def _ends_first(start: Moment, end: Moment) -> bool:
@@ -205,7 +240,7 @@ def _bounds_problems(node: Any, place: str) -> Iterator[Problem]:
     match node:
         case dict():
             bounds = [node[name] for name in ("lo", "best", "hi") if name in node]
-            if node.keys() <= {"lo", "best", "hi"} and bounds != sorted(bounds):
+            if len(bounds) == len(node) and bounds != sorted(bounds):
                 yield Problem(place, "lo, best and hi are not in ascending order")
             for key, member in node.items():
                 yield from _bounds_problems(member, f"{place}.{key}")
@@ -221,6 +256,8 @@ def _moment_problems(times: Mapping[str, Any], place: str) -> Iterator[Problem]:
         if name == "occurred":
             yield from _moment_problems(entry, here)
             continue
+        if entry["value"][8:10] < "29" and not entry["value"].startswith("0000"):
+            continue  # every month has this day
         try:
             Moment(entry["value"], entry["fidelity"]).earliest()
         except ValueError as why:
@@ -269,13 +306,17 @@ def _dated_types() -> frozenset[str]:
 _META: Final = frozenset({"marking-definition", "extension-definition", "language-content"})
 
 
+@cache
+def _schema_names() -> Mapping[str, str]:
+    """The schema of each known type."""
+    own = {kind: f"{folder}/{kind}.json" for folder in ("observables", "sros", "sdos") for kind in _types(folder)}
+    return own | {kind: f"common/{kind}.json" for kind in _META}
+
+
 def _schema_of(kind: str, value: Mapping[str, Any]) -> _Schema:
     """The schema of a known type; of an unknown one, the properties common to all objects of its sort."""
-    for folder in ("sdos", "sros", "observables"):
-        if kind in _types(folder):
-            return _compiled(f"{folder}/{kind}.json")
-    if kind in _META:
-        return _compiled(f"common/{kind}.json")
+    if name := _schema_names().get(kind):
+        return _compiled(name)
     dated = "created" in value or "modified" in value
     return _compiled("common/core.json" if dated else "common/cyber-observable-core.json")
 
