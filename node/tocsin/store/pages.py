@@ -1,6 +1,8 @@
 """Pages: the log as its readers page through it: objects, manifests, and what changed.
 
-Each is one indexed question, built once for each shape of filter; nothing is decided here.
+Each is one indexed question, built once for each shape of filter; nothing is decided here. What most readers ask,
+they ask a thousand objects at a time: `glance` puts that question to the driver itself, and takes no more columns
+than an envelope needs.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
+    Dialect,
     Integer,
     Select,
     and_,
@@ -23,15 +26,18 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
     union_all,
 )
 
+from tocsin.store.glance import with_state
 from tocsin.store.log import Form, Op
+from tocsin.store.moment import Moment
 from tocsin.store.tables import object_version, release
-from tocsin.store.transaction import Transaction
+from tocsin.store.transaction import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,20 @@ class PageRow(NamedTuple):
     form: Form
     hops: int
     raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ContentPage:
+    """What an envelope is made of: the objects in the order of the log, and whether more follow.
+
+    `first`, `last`: their positions, None where there is none. `hashes`: of each version, over what it says.
+    """
+
+    first: int | None
+    last: int | None
+    hashes: Sequence[str]
+    raws: Sequence[bytes]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +131,36 @@ async def page(
     shape, values = _ask_for(what)
     rows, more = await _read(tx, shape, "content", {**values, "collection": collection_id}, limit, max_bytes)
     return ReleasePage([PageRow._make(row) for row in rows], more)
+
+
+async def content(tx: Transaction, collection_id: str, what: Filter, limit: int, *, max_bytes: int) -> ContentPage:
+    """The same as `page`, of which only what an envelope needs."""
+    found = await page(tx, collection_id, what, limit, max_bytes=max_bytes)
+    rows = found.rows
+    first, last = (rows[0].position, rows[-1].position) if rows else (None, None)
+    return ContentPage(first, last, [row.sha256 for row in rows], [row.raw for row in rows], found.more)
+
+
+async def glance(
+    store: Store, collection_id: str, what: Filter, limit: int, *, max_bytes: int
+) -> tuple[ContentPage, Moment] | None:
+    """The same as `content`, by one question outside any transaction, and the moment of which it is.
+
+    None for a filter that is too rare in its shape to be worth a statement that the database keeps ready.
+    """
+    shape, values = _ask_for(what)
+    lists = tuple((name, len(value)) for name, value in values.items() if isinstance(value, list))
+    if limit >= _BOUNDS[-1] or any(not 0 < length <= _MOST_VALUES for _, length in lists):
+        return None
+    question, names, constants = _written(store.dialect, shape, lists, next(one for one in _BOUNDS if one > limit))
+    values |= constants | {"collection": collection_id, "count": limit + 1, "bytes": max_bytes}
+    filled = [values[name] if place is None else values[name][place] for name, place in names]
+    found = await store.glance(question, filled, max_bytes)
+    if not found.columns:
+        return ContentPage(None, None, (), (), more=False), found.moment
+    positions, hashes, raws = (column[:limit] for column in found.columns)
+    more = found.cut or len(found.columns[0]) > limit
+    return ContentPage(positions[0], positions[-1], hashes, raws, more), found.moment
 
 
 async def manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
@@ -269,6 +319,46 @@ def _statement(shape: _Shape | _Changes, part: _Part) -> Select[Any]:
     ).join(object_version, v.seq == e.version_seq)
 
 
+_BOUNDS = (16, 128, 1024)  # of the rows that PostgreSQL plans for; a page has fewer
+_MOST_VALUES = 16  # of a list; each length is a statement
+
+
+@lru_cache(maxsize=512)
+def _written(
+    dialect: Dialect, shape: _Shape, lists: tuple[tuple[str, int], ...], bound: int
+) -> tuple[str, Sequence[tuple[str, int | None]], dict[str, Any]]:
+    """The question of `glance` as a driver takes it; which value stands at which place: its name, and of a list
+    which one; and the values that are always the same.
+
+    PostgreSQL sends all rows at once, so it adds up there what the rows before one weigh. Of those that no longer
+    fit it sends only the first; and the first two in any case, since one has to come and it is to be known whether
+    more follow. It plans once for all pages, and therefore is told a bound that is no parameter.
+    SQLite goes through the log row by row, and is asked no more when it is enough.
+    """
+    v = object_version.c
+    if dialect.name == "postgresql":
+        e = _entries(shape, literal_column(str(bound))).subquery("entry").c
+        before = (func.sum(e.size).over(order_by=e.position) - e.size).label("before")
+        number = func.row_number().over(order_by=e.position).label("number")
+        w = select(e.position, e.version_seq, before, number).limit(_COUNT).subquery("weighed").c
+        wanted = select(w.position, v.sha256, v.raw).join(object_version, v.seq == w.version_seq)
+        wanted = wanted.where(or_(w.before <= bindparam("bytes", type_=BigInteger), w.number <= 2))
+    else:
+        e = _entries(shape).subquery("entry").c
+        wanted = select(e.position, v.sha256, v.raw).join(object_version, v.seq == e.version_seq)
+    compiled = wanted.compile(dialect=dialect)
+    lengths = dict(lists)
+    constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+    sample = {name: [""] * lengths[name] if name in lengths else 0 for name in compiled.binds}
+    written = compiled.construct_expanded_state(sample)
+    places = {
+        one: (name, place) for name, many in written.parameter_expansion.items() for place, one in enumerate(many)
+    }
+    names = [places.get(name, (name, None)) for name in written.positiontup or ()]
+    text = written.statement
+    return (with_state(text) if dialect.name == "postgresql" else text), names, constants
+
+
 _COLUMNS = (
     release.c.position,
     release.c.op,
@@ -342,7 +432,7 @@ def _was_shown(grants: int) -> ColumnElement[bool]:
     )
 
 
-def _entries(shape: _Shape) -> Select[Any]:
+def _entries(shape: _Shape, count: ColumnElement[int] = _COUNT) -> Select[Any]:
     """The first entries that pass the filter, by an index that has them in order."""
     r = release.c
     wanted = select(*_COLUMNS).where(r.collection_id == bindparam("collection"), _of_versions(shape.versions))
@@ -359,14 +449,14 @@ def _entries(shape: _Shape) -> Select[Any]:
         )
     if shape.type_by_type:
         each = [
-            select(wanted.where(r.type == bindparam(f"type_{n}")).order_by(position).limit(_COUNT).subquery())
+            select(wanted.where(r.type == bindparam(f"type_{n}")).order_by(position).limit(count).subquery())
             for n in range(shape.types or 0)
         ]
         together = union_all(*each).subquery()
-        return select(together).order_by(together.c.position).limit(_COUNT)
+        return select(together).order_by(together.c.position).limit(count)
     if shape.types is not None:
         wanted = wanted.where(r.type.in_(bindparam("types", expanding=True)))
-    return wanted.order_by(position).limit(_COUNT)
+    return wanted.order_by(position).limit(count)
 
 
 def _of_versions(versions: frozenset[str]) -> ColumnElement[bool]:

@@ -23,7 +23,8 @@ from json import loads
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Table, event, make_url, text
+import asyncpg
+from sqlalchemy import URL, Dialect, Table, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -31,9 +32,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from tocsin.errors import BadInput, NotFound, Refused, Unavailable
 from tocsin.stix.canonical import dump_json
+from tocsin.store.glance import Glance, Glances, PostgresqlGlances, SqliteGlances
 from tocsin.store.held import Fresh
 from tocsin.store.inline import DRIVER as INLINE
 from tocsin.store.migrations import Revision, revision_of, upgrade
+from tocsin.store.moment import Moment, PostgresqlWitness, SqliteWitness, Witness
+from tocsin.store.passing import no_database, not_let_in, passing
 
 Clock = Callable[[], int]
 
@@ -42,18 +46,11 @@ QUEUE_TIMEOUT = 30.0  # seconds that a writer waits for others of this process
 _BATCH = 500  # values in one IN list
 _READERS = 64  # of SQLite at once; without a thread each, they cost next to nothing
 _POOL_TIMEOUT = 10  # seconds to wait for a connection
+_CONNECT_SECONDS = 10
 _LOCK_TIMEOUT = "10s"
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _OLDEST_POSTGRESQL = 14
 _ANALYSE_FROM, _ANALYSE_TO = 500, 256_000  # rows written between two countings; doubled each time
-
-# SQLite result codes that another attempt may not meet: BUSY, LOCKED, IOERR, FULL, CANTOPEN, PROTOCOL.
-_SQLITE_PASSING = frozenset({5, 6, 10, 13, 14, 15})
-_SQLITE_NO_DATABASE = frozenset({11, 26})  # CORRUPT, NOTADB
-# PostgreSQL: connection, rollback (serialisation, deadlock), resources, operator intervention, lock not had,
-# idle for too long.
-_POSTGRESQL_PASSING = ("08", "40", "53", "57", "55P03", "25P03")
-_POSTGRESQL_NOT_LET_IN = ("28", "3D")  # wrong user or password, no such database
 
 T = TypeVar("T")
 
@@ -106,9 +103,18 @@ def in_batches(values: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
 class Store:
     """The database of one node. Made by `open`; belongs to the event loop that opened it."""
 
-    def __init__(self, reader: AsyncEngine, writer: AsyncEngine, clock: Clock | None) -> None:
+    def __init__(
+        self,
+        reader: AsyncEngine,
+        writer: AsyncEngine,
+        witness: Witness,
+        glances: Glances,
+        clock: Clock | None,
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._witness = witness
+        self._glances = glances
         self._clock = clock
         self._turn = asyncio.Lock() if writer.dialect.name == "sqlite" else None
         self._unanalysed = 0
@@ -127,7 +133,7 @@ class Store:
             _check_file(target.file)
         reader = _engine(target, durable=require_durable, reading=True)
         writer = _engine(target, durable=require_durable, reading=False)
-        store = cls(reader, writer, clock)
+        store = cls(reader, writer, *_observers(target, durable=require_durable), clock)
         try:
             async with store.reading() as tx:
                 if tx.on_postgresql:
@@ -161,8 +167,26 @@ class Store:
             await engine.dispose()
 
     async def close(self) -> None:
+        await self._glances.close()
+        await self._witness.close()
         await self._reader.dispose()
         await self._writer.dispose()
+
+    @property
+    def dialect(self) -> Dialect:
+        """How questions are to be written for `glance`."""
+        return self._reader.dialect
+
+    async def moment(self) -> Moment:
+        """The moment now: equal to an earlier one where nothing at all was committed since. Raises Unavailable."""
+        return await self._witness.moment()
+
+    async def glance(self, question: str, values: Sequence[Any], max_bytes: int) -> Glance:
+        """The answer to one question, outside any transaction, and of which moment it is. Raises Unavailable.
+
+        The first column orders the rows. The last has content: no more of it comes than `max_bytes`, but a row.
+        """
+        return await self._glances.look(question, values, max_bytes)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
@@ -270,6 +294,28 @@ def _engine(target: _Target, *, durable: bool, reading: bool) -> AsyncEngine:
     return engine.execution_options(isolation_level="READ COMMITTED")
 
 
+def _observers(target: _Target, *, durable: bool) -> tuple[Witness, Glances]:
+    """Those who watch for commits, and those who read without a transaction."""
+    if (file := target.file) is not None:
+        watching = SqliteWitness(file, BUSY_TIMEOUT)
+        pragmas = _pragmas(durable=durable, reading=True)
+
+        def connect_sqlite() -> sqlite3.Connection:
+            connection = sqlite3.connect(file, timeout=BUSY_TIMEOUT, isolation_level=None)
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
+            return connection
+
+        return watching, SqliteGlances(connect_sqlite, watching)
+    _, where = target.url.get_dialect()().create_connect_args(target.url)
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(**where, timeout=_CONNECT_SECONDS, server_settings=_POSTGRESQL_SETTINGS)
+
+    asked = PostgresqlWitness(connect)
+    return asked, PostgresqlGlances(connect, asked)
+
+
 def _migrating_engine(target: _Target) -> AsyncEngine:
     if target.file is None:
         return _postgresql_engine(target.url, pool_size=1)
@@ -306,16 +352,18 @@ def _sqlite_engine(url: URL, pragmas: Sequence[str], begin: str, connections: in
     return engine
 
 
+_POSTGRESQL_SETTINGS = {
+    "application_name": "tocsin",
+    "jit": "off",
+    "lock_timeout": _LOCK_TIMEOUT,
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+
 def _postgresql_engine(url: URL, *, pool_size: int) -> AsyncEngine:
-    settings = {
-        "application_name": "tocsin",
-        "jit": "off",
-        "lock_timeout": _LOCK_TIMEOUT,
-        "idle_in_transaction_session_timeout": "60s",
-    }
     return create_async_engine(
         url,
-        connect_args={"timeout": 10, "server_settings": settings},
+        connect_args={"timeout": _CONNECT_SECONDS, "server_settings": _POSTGRESQL_SETTINGS},
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=_POOL_TIMEOUT,
@@ -342,9 +390,9 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         raise Unavailable(f"the database cannot be reached: {why}") from why
     except DBAPIError as why:
         cause = why.driver_exception
-        if isinstance(cause, sqlite3.Error) and _code(cause) in _SQLITE_NO_DATABASE:
+        if no_database(cause):
             raise Refused(f"{engine.url.database} is no database, or a damaged one: {cause}") from why
-        if _state(cause).startswith(_POSTGRESQL_NOT_LET_IN):
+        if not_let_in(cause):
             raise Refused(f"PostgreSQL does not let us in: {cause}") from why
         raise
     try:
@@ -359,25 +407,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as why:
-        if not (why.connection_invalidated or _may_pass(why.driver_exception)):
+        if not (why.connection_invalidated or passing(why.driver_exception)):
             raise
         raise Unavailable(f"the database cannot do this now: {why.driver_exception}") from why
-
-
-def _may_pass(cause: Exception) -> bool:
-    if isinstance(cause, sqlite3.Error):
-        return _code(cause) in _SQLITE_PASSING
-    return _state(cause).startswith(_POSTGRESQL_PASSING)
-
-
-def _code(cause: sqlite3.Error) -> int | None:
-    """The primary result code; None for an error of the driver itself."""
-    code: int | None = getattr(cause, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-def _state(cause: Exception) -> str:
-    return getattr(cause, "sqlstate", None) or ""
 
 
 # --- checks at start -----------------------------------------------------------------------------------------

@@ -1,0 +1,202 @@
+"""Glance: one question put to the driver itself, outside any transaction, and the moment of its answer.
+
+One statement sees one state, so what needs only one needs no transaction: no beginning, no end, and nothing of
+SQLAlchemy, whose rows cost more than reading them. Which state it was is part of the answer: whoever knows
+something of an equal `Moment` knows it of this very state.
+
+SQLite reads in the event loop, and takes a breath after each half megabyte, so that nobody waits for a long page.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
+
+import asyncpg
+
+from tocsin.errors import Unavailable
+from tocsin.store.moment import STATE, Moment, PostgresqlWitness, Session, SqliteWitness, moment_of
+from tocsin.store.passing import ASYNCPG_ERRORS, passing
+
+AT_ONCE = 8  # connections; whoever comes then waits
+_BREATH = 512 * 1024  # bytes
+_TRIES = 3  # to find SQLite at rest while a statement begins: the time of a few microseconds
+
+
+class Glance(NamedTuple):
+    """The columns of an answer, in the order of the first; none where there is no row.
+
+    `cut`: there was more than fits into the bytes.
+    """
+
+    columns: Sequence[Sequence[Any]]
+    cut: bool
+    moment: Moment
+
+
+class Glances(Protocol):
+    """Whoever answers questions. The first column orders the rows, the last holds content to be weighed."""
+
+    async def look(self, question: str, values: Sequence[Any], max_bytes: int) -> Glance:
+        """As many rows as hold `max_bytes` of content, but at least one. Raises Unavailable."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class SqliteGlances:
+    """A statement's state is that of its first step; it is known if the witness says the same before and after."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], witness: SqliteWitness) -> None:
+        self._connect = connect
+        self._witness = witness
+        self._idle: list[sqlite3.Connection] = []
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def look(self, question: str, values: Sequence[Any], max_bytes: int) -> Glance:
+        try:
+            async with self._connection() as connection:
+                cursor, moment = self._begin(connection, question, values)
+                try:
+                    rows, cut = await _weighed(cursor, max_bytes)
+                finally:
+                    cursor.close()
+        except sqlite3.Error as why:
+            if not passing(why):
+                raise
+            raise Unavailable(f"the database cannot do this now: {why}") from why
+        return Glance(tuple(zip(*rows, strict=True)), cut, moment)
+
+    def _begin(
+        self, connection: sqlite3.Connection, question: str, values: Sequence[Any]
+    ) -> tuple[sqlite3.Cursor, Moment]:
+        for _ in range(_TRIES):
+            before = self._witness.now()
+            cursor = connection.execute(question, values)  # the driver takes the first step here
+            if self._witness.now() == before:
+                return cursor, before
+            cursor.close()
+        return connection.execute(question, values), Moment(Session(), 0)  # of some state, nobody knows which
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[sqlite3.Connection]:
+        async with self._turn:
+            connection = self._idle.pop() if self._idle else self._connect()
+            sound = True
+            try:
+                yield connection
+            except sqlite3.Error:
+                sound = False
+                raise
+            finally:
+                if sound:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
+
+    async def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+async def _weighed(cursor: sqlite3.Cursor, max_bytes: int) -> tuple[list[Any], bool]:
+    rows: list[Any] = []
+    size, breath = 0, _BREATH
+    for row in cursor:
+        size += len(row[-1])
+        if size > max_bytes and rows:
+            return rows, True
+        rows.append(row)
+        if size > breath:
+            breath = size + _BREATH
+            await asyncio.sleep(0)
+    return rows, False
+
+
+@dataclass(slots=True)
+class _Line:
+    """A connection, and the session of the witness that answered after it was opened.
+
+    So it saw no crash that this session did not see: if its server had gone down after a moment of that session,
+    either could not have answered since.
+    """
+
+    connection: asyncpg.Connection
+    session: Session = field(default_factory=Session)
+
+
+class PostgresqlGlances:
+    """The statement itself says which snapshot it has."""
+
+    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], witness: PostgresqlWitness) -> None:
+        self._connect = connect
+        self._witness = witness
+        self._idle: list[_Line] = []
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def look(self, question: str, values: Sequence[Any], max_bytes: int) -> Glance:
+        async with self._line() as line:
+            found = await line.connection.fetch(question, *values)
+        moment = moment_of(found[0][0], line.session)
+        if found[0][1] is None:
+            return Glance((), cut=False, moment=moment)
+        found.sort(key=itemgetter(1))
+        columns = tuple(zip(*found, strict=True))[1:]
+        sizes = accumulate(map(len, columns[-1]))
+        fitting = max(1, sum(so_far <= max_bytes for so_far in sizes))
+        if fitting < len(found):
+            return Glance([column[:fitting] for column in columns], cut=True, moment=moment)
+        return Glance(columns, cut=False, moment=moment)
+
+    @asynccontextmanager
+    async def _line(self) -> AsyncIterator[_Line]:
+        async with self._turn:
+            line = self._idle.pop() if self._idle else None
+            kept = False
+            try:
+                if line is None:
+                    line = await self._open()
+                yield line
+                kept = True
+            except (*ASYNCPG_ERRORS, OSError, TimeoutError) as why:
+                lost = line is None or line.connection.is_closed()
+                if not (lost or passing(why)):
+                    raise
+                await self.close()  # those that wait here were lost with it
+                raise Unavailable(f"the database cannot do this now: {why or 'it does not answer'}") from why
+            finally:
+                if kept and line is not None:
+                    self._idle.append(line)
+                elif line is not None:
+                    line.connection.terminate()  # in the middle of an answer, or worse
+
+    async def _open(self) -> _Line:
+        line = _Line(await self._connect())
+        try:
+            # any answer of the witness's present session after this opening will do
+            await self._witness.moment()
+            if await self._witness.same_server(line.connection):
+                line.session = self._witness.session
+        except BaseException:
+            line.connection.terminate()
+            raise
+        return line
+
+    async def close(self) -> None:
+        while self._idle:
+            self._idle.pop().connection.terminate()
+
+
+def with_state(question: str) -> str:
+    """A question to PostgreSQL that also says of which state its answer is, in a first column.
+
+    There is a row in any case; without an answer the rest of it is null.
+    """
+    return (
+        f"WITH state AS MATERIALIZED (SELECT {STATE} AS state) "  # noqa: S608  (our own text)
+        f"SELECT state.state, answer.* FROM state LEFT JOIN ({question}) AS answer ON TRUE"
+    )

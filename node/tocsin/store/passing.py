@@ -1,0 +1,42 @@
+"""Passing: which errors of the database another attempt may not meet. The drivers' own codes, in one place."""
+
+import sqlite3
+
+import asyncpg
+
+# SQLite result codes: BUSY, LOCKED, IOERR, FULL, CANTOPEN, PROTOCOL.
+_SQLITE_PASSING = frozenset({5, 6, 10, 13, 14, 15})
+_SQLITE_NO_DATABASE = frozenset({11, 26})  # CORRUPT, NOTADB
+# PostgreSQL: connection, rollback (serialisation, deadlock), resources, operator intervention, lock not had,
+# idle for too long.
+_POSTGRESQL_PASSING = ("08", "40", "53", "57", "55P03", "25P03")
+_POSTGRESQL_NOT_LET_IN = ("28", "3D")  # wrong user or password, no such database
+
+ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+def passing(cause: BaseException) -> bool:
+    """Whether the same may succeed when asked again."""
+    if isinstance(cause, sqlite3.Error):
+        return _code(cause) in _SQLITE_PASSING
+    return _state(cause).startswith(_POSTGRESQL_PASSING)
+
+
+def no_database(cause: BaseException) -> bool:
+    """Whether a SQLite file is no database, or a damaged one."""
+    return isinstance(cause, sqlite3.Error) and _code(cause) in _SQLITE_NO_DATABASE
+
+
+def not_let_in(cause: BaseException) -> bool:
+    """Whether PostgreSQL refused who we are, or where we want to go."""
+    return _state(cause).startswith(_POSTGRESQL_NOT_LET_IN)
+
+
+def _code(cause: sqlite3.Error) -> int | None:
+    """The primary result code; None for an error of the driver itself."""
+    code: int | None = getattr(cause, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _state(cause: BaseException) -> str:
+    return getattr(cause, "sqlstate", None) or ""
