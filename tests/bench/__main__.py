@@ -11,7 +11,7 @@ from tests.bench import report
 from tests.bench.bench import ENGINES, REFERENCES, Bench, Wanted
 from tests.bench.client import Broken
 from tests.bench.measure import Figure
-from tests.bench.scenarios import ingest, polling, reading
+from tests.bench.scenarios import growth, importing, ingest, memory, mixed, polling, reading
 
 QUICK = Wanted(
     objects=2_000, posts=1_000, records=300, sizes=(1_000, 4_000), repeats=2, seconds=4.0, poll_seconds=0.5
@@ -23,6 +23,13 @@ SCENARIOS: dict[str, Callable[[Bench], list[Figure]]] = {
     "read": reading.read,
     "page": reading.pages,
     "poll": polling.poll,
+    "object": reading.one_object,
+    "match-id": reading.match_id,
+    "match-type": lambda bench: reading.read(bench, reading.KIND),
+    "mixed": mixed.mixed,
+    "import": importing.import_veris,
+    "growth": growth.growth,
+    "memory": memory.memory,
 }
 
 

@@ -8,15 +8,16 @@ import uuid
 from collections.abc import Callable, Hashable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 from sqlalchemy import make_url
 from tests.bench import environments
 from tests.bench.corpus import Corpus, envelope
 from tests.bench.processes import NotStarted, free_port, launch, wait_for_port
-from tests.bench.targets import node, transport
+from tests.bench.targets import medallion, node, opentaxii
 from tests.bench.targets.bare import Bare, BarePostgresql, BareSqlite
 from tests.bench.targets.taxii import MEDIA_TYPE, TaxiiTarget
 from tests.postgresql_server import NoPostgresql, PostgresqlServer, start
@@ -26,6 +27,7 @@ REFERENCES = ("bare", "transport", "opentaxii", "medallion")
 # Durable, as in production, with the memory of a small machine.
 PRODUCTION = ("shared_buffers=256MB", "max_wal_size=4GB", "wal_compression=on", "jit=off")
 _FILL_BATCH = 5_000
+TRANSPORT = Path(__file__).parent / "apart" / "transport_app.py"
 
 
 class Target(Protocol):
@@ -33,7 +35,7 @@ class Target(Protocol):
 
     name: str
     engine: str
-    slow: bool  # so slow that it is measured once
+    turns: int | None  # repeats that it is measured in; None: all
 
     def stop(self) -> None: ...
 
@@ -96,6 +98,32 @@ class Bench:
     def transport(self, kind: str) -> TaxiiTarget:
         """A bare answer over HTTP: `asgi`, `fastapi`, or `fastapi-h11` (by asyncio and h11, without uvloop)."""
         return self._once(("transport", kind), lambda: self._start_transport(kind))
+
+    def opentaxii(self, engine: str, count: int = 0, use: str = "") -> TaxiiTarget:
+        """OpenTAXII with the first `count` objects."""
+        return self._once(("opentaxii", engine, count, use), lambda: self._start_opentaxii(engine, count))
+
+    def medallion(self, count: int = 0, use: str = "") -> TaxiiTarget:
+        """medallion with the first `count` objects."""
+        start_ = partial(medallion.start, corpus=self.corpus, count=count)
+        return self._once(("medallion", count, use), lambda: start_(self.new_folder("medallion")))
+
+    def line_up(self, *kinds: str, count: int = 0, use: str = "") -> list[Any]:
+        """The targets of these kinds that this run compares, each with `count` objects."""
+        makers: list[Callable[[], Target]] = []
+        for kind in kinds:
+            if kind != "node" and kind not in self.wanted.against:
+                continue
+            if kind == "transport":
+                makers += [partial(self.transport, which) for which in ("asgi", "fastapi", "fastapi-h11")]
+            elif kind != "medallion":
+                make = {"node": self.node, "bare": self.bare, "opentaxii": self.opentaxii}[kind]
+                makers += [partial(make, engine, count, use) for engine in self.wanted.engines]
+            elif count <= medallion.MOST:
+                makers.append(partial(self.medallion, count, use))
+            else:
+                self._note(f"left out: medallion, which cannot answer over {count:,} objects")
+        return self.those_of(*makers)
 
     def those_of(self, *makers: Callable[[], T]) -> list[T]:
         """Those targets that can be had; of the others it is noted why not."""
@@ -173,12 +201,20 @@ class Bench:
         bare.settle()
         return bare
 
+    def _start_opentaxii(self, engine: str, count: int) -> TaxiiTarget:
+        folder = self.new_folder("opentaxii")
+        if engine == "sqlite":
+            url, pid = f"sqlite:///{folder / 'opentaxii.db'}", None
+        else:
+            url, pid = opentaxii.address_of(self.new_database()), self.postgresql_pid
+        return opentaxii.start(folder, engine, url, corpus=self.corpus, count=count, database_pid=pid)
+
     def _start_transport(self, kind: str) -> TaxiiTarget:
         page = self.folder / "page"
         page.write_bytes(envelope(self.corpus.many(0, 1000)))
         python = sys.executable if kind.endswith("-h11") else environments.python_of("transport")
         port = free_port()
-        command = [str(python), transport.__file__, kind, str(page), str(port)]
+        command = [str(python), str(TRANSPORT), kind, str(page), str(port)]
         server = launch(command, self.folder / f"{kind}.log", cwd=self.folder)
         wait_for_port(server, port)
         headers = {"Host": "node.example", "Accept": MEDIA_TYPE}

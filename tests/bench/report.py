@@ -1,4 +1,4 @@
-"""Report: figures and goals as a table for a terminal or README, and as JSON. Pure, but for the machine's facts."""
+"""Report: figures and goals as a table for a terminal or README, and as JSON. Pure but for `machine`."""
 
 import datetime
 import os

@@ -1,34 +1,33 @@
 """Ingest: envelopes by POST, each acknowledged when it is durable and can be read."""
 
-from tests.bench.bench import Bench, Target
+from collections.abc import Sequence
+
+from tests.bench.bench import Bench
+from tests.bench.corpus import Made
 from tests.bench.measure import Figure, Sample
-from tests.bench.scenarios.turns import in_turns
-from tests.bench.targets.bare import BarePostgresql, BareSqlite
+from tests.bench.scenarios.turns import Collection, in_turns
 from tests.bench.targets.taxii import TaxiiTarget, check_complete
 
 
 def ingest(bench: Bench, size: int) -> list[Figure]:
     """Envelopes of `size`, one after the other, into collections that begin empty and grow from repeat to repeat.
 
-    The bare database writes the same bytes, a transaction for each envelope. What was acknowledged is read back
-    afterwards, off the clock: every object once.
+    The bare database writes the same bytes, a transaction for each envelope; medallion begins anew in every
+    repeat, since it compares each object with all it has. What the node acknowledged is read back off the clock:
+    every object once.
     """
     use, wanted = f"ingest-{size}", bench.wanted
-    makers = [lambda e=engine: bench.node(e, use=use) for engine in wanted.engines]
-    if "bare" in wanted.against:
-        makers += [lambda e=engine: bench.bare(e, use=use) for engine in wanted.engines]
-    targets = bench.those_of(*makers)
+    targets = bench.line_up("node", "bare", "opentaxii", "medallion", use=use)
 
-    def measure(target: Target, repeat: int) -> Sample:
-        first = repeat * wanted.posts
-        envelopes = [
-            bench.corpus.many(start, min(size, first + wanted.posts - start))
-            for start in range(first, first + wanted.posts, size)
-        ]
-        assert isinstance(target, TaxiiTarget | BareSqlite | BarePostgresql)
-        sample = target.ingest(envelopes, wanted.seconds)
-        if isinstance(target, TaxiiTarget):
-            _check(bench, target, first, sample.count)
+    def measure(target: Collection, repeat: int) -> Sample:
+        first, count = repeat * wanted.posts, min(wanted.posts, target.posts or wanted.posts)
+        if target.name == "medallion":
+            target = bench.medallion(use=f"{use}, {repeat}")
+        sample = target.ingest(envelopes(bench, first, count, size), wanted.seconds)
+        if isinstance(target, TaxiiTarget) and target.name.startswith("tocsin-"):
+            _, found = target.read(600, after=target.head)
+            check_complete(target.name, found, bench.corpus.ids(first, sample.count))
+            target.find_head()
         return sample
 
     figures = in_turns(bench, use, "", "objects/s", targets, measure)
@@ -37,7 +36,7 @@ def ingest(bench: Bench, size: int) -> list[Figure]:
     return figures
 
 
-def _check(bench: Bench, target: TaxiiTarget, first: int, count: int) -> None:
-    _, pages = target.read(600, after=target.head)
-    check_complete(target.name, pages, bench.corpus.ids(first, count))
-    target.find_head()
+def envelopes(bench: Bench, first: int, count: int, size: int) -> list[Sequence[Made]]:
+    """`count` objects of the corpus in envelopes."""
+    end = first + count
+    return [bench.corpus.many(start, min(size, end - start)) for start in range(first, end, size)]

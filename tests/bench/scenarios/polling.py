@@ -11,19 +11,22 @@ CLIENTS = (1, 8, 64)
 
 def poll(bench: Bench) -> list[Figure]:
     """`added_after` the end of the collection, by 1, 8 and 64 clients at once, against bare routes."""
-    wanted = bench.wanted
-    makers = [lambda e=engine: bench.node(e, wanted.objects) for engine in wanted.engines]
-    if "transport" in wanted.against:
-        makers += [lambda k=kind: bench.transport(k) for kind in ("asgi", "fastapi", "fastapi-h11")]
-    targets = bench.those_of(*makers)
+    targets = bench.line_up("node", "transport", "opentaxii", count=bench.wanted.objects)
     figures = []
     for clients in CLIENTS:
 
         def measure(target: TaxiiTarget, repeat: int, clients: int = clients) -> Sample:
-            return target.ask([target.poll()], clients, wanted.poll_seconds, _nothing)
+            return ask_for_news(bench, target, clients)
 
-        figures += in_turns(bench, "poll", f"c={clients}", "requests/s", targets, measure, warm=clients == 1)
+        figures += in_turns(
+            bench, "poll", f"c={clients}", "requests/s", targets, measure, warm=clients == CLIENTS[0]
+        )
     return figures
+
+
+def ask_for_news(bench: Bench, target: TaxiiTarget, clients: int) -> Sample:
+    """Polls that must find nothing."""
+    return target.ask([target.poll()], clients, bench.wanted.poll_seconds, _nothing)
 
 
 def _nothing(answer: Answer) -> None:

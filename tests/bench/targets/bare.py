@@ -14,8 +14,8 @@ import asyncpg
 from sqlalchemy import make_url
 from tests.bench.corpus import Made
 from tests.bench.measure import Sample, sampled
+from tests.bench.targets.taxii import PAGE, ids_in
 
-PAGE = 1000
 _COLLECTION = "3f0c4d5e-7a11-4c1e-9b0d-000000000001"  # of the length that a real one has
 _STEP = 20
 _FIRST = 1_750_000_000_000_000
@@ -36,8 +36,8 @@ class BareSqlite:
 
     engine = "sqlite"
     name = "bare-sqlite"
-    slow = False
-    note = ""
+    turns = None
+    posts = None
 
     def __init__(self, folder: Path) -> None:
         self._added = _FIRST
@@ -58,7 +58,7 @@ class BareSqlite:
         """Write off the clock."""
         self._write(self._rows(objects))
 
-    def read(self, seconds: float, kind: str | None = None) -> tuple[Sample, list[bytes]]:
+    def read(self, seconds: float, kind: str | None = None) -> tuple[Sample, list[str]]:
         """Everything by pages, each joined as bytes."""
         of_kind = "AND type = ?" if kind else ""
         page = (
@@ -97,8 +97,8 @@ class BarePostgresql:
 
     engine = "postgresql"
     name = "bare-postgresql"
-    slow = False
-    note = ""
+    turns = None
+    posts = None
 
     def __init__(self, url: str, database_pid: int) -> None:
         self._added = _FIRST
@@ -143,10 +143,10 @@ class BarePostgresql:
         """Let the planner know what was filled."""
         self._run(self._connection.execute("VACUUM ANALYZE object"))
 
-    def read(self, seconds: float, kind: str | None = None) -> tuple[Sample, list[bytes]]:
+    def read(self, seconds: float, kind: str | None = None) -> tuple[Sample, list[str]]:
         """Everything by pages, each joined as bytes."""
-        pages: list[bytes] = []
-        return sampled(None, self._pid, lambda: self._run(self._read(pages, seconds, kind))), pages
+        ids: list[str] = []
+        return sampled(None, self._pid, lambda: self._run(self._read(ids, seconds, kind))), ids
 
     def stop(self) -> None:
         self._run(self._connection.close())
@@ -166,13 +166,14 @@ class BarePostgresql:
                 break
         return Sample(count, sum(latencies), latencies)
 
-    async def _read(self, pages: list[bytes], seconds: float, kind: str | None) -> Sample:
+    async def _read(self, ids: list[str], seconds: float, kind: str | None) -> Sample:
         latencies, count, after, until = [], 0, 0, time.perf_counter() + seconds
         while time.perf_counter() < until:
             began = time.perf_counter()
             rows = await (self._page_of_kind.fetch(after, kind) if kind else self._page.fetch(after))
-            pages.append(b",".join([row[0] for row in rows]))
+            page = b",".join([row[0] for row in rows])
             latencies.append(time.perf_counter() - began)
+            ids += ids_in([page])
             count += len(rows)
             if len(rows) < PAGE:
                 break
@@ -208,16 +209,17 @@ def _clocked(
     return Sample(count, sum(latencies), latencies)
 
 
-def _paged(fetch: Callable[[int], list[tuple[bytes, int]]], seconds: float) -> tuple[Sample, list[bytes]]:
-    pages: list[bytes] = []
+def _paged(fetch: Callable[[int], list[tuple[bytes, int]]], seconds: float) -> tuple[Sample, list[str]]:
+    ids: list[str] = []
     latencies, count, after, until = [], 0, 0, time.perf_counter() + seconds
     while time.perf_counter() < until:
         began = time.perf_counter()
         rows = fetch(after)
-        pages.append(b",".join([row[0] for row in rows]))
+        page = b",".join([row[0] for row in rows])
         latencies.append(time.perf_counter() - began)
+        ids += ids_in([page])
         count += len(rows)
         if len(rows) < PAGE:
             break
         after = rows[-1][1]
-    return Sample(count, sum(latencies), latencies), pages
+    return Sample(count, sum(latencies), latencies), ids

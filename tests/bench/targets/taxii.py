@@ -5,7 +5,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from tests.bench import client
@@ -31,7 +31,8 @@ def basic(user: str, password: str) -> str:
 class TaxiiTarget:
     """A collection of a running server. `path` ends in `/`; `head`: `added_after` with which nothing is new.
 
-    `stop` ends everything that was started for it. `database_pid`: of a PostgreSQL that serves it alone.
+    `stop` ends everything that was started for it. `database_pid`: of a PostgreSQL that serves it. `takes`:
+    whether it can be given an object at all.
     """
 
     name: str
@@ -44,9 +45,9 @@ class TaxiiTarget:
     head: str = ""
     page: int = PAGE
     database_pid: int | None = None
-    note: str = ""
-    slow: bool = False  # so slow that one repeat has to do
-    _drawn: dict[str, bytes] = field(default_factory=dict, repr=False)
+    takes: Callable[[Made], bool] = lambda made: True
+    posts: int | None = None  # objects that it can be given in one repeat; None: as many as are wanted
+    turns: int | None = None  # repeats that it is measured in, None: all
 
     @property
     def address(self) -> tuple[str, int]:
@@ -68,6 +69,7 @@ class TaxiiTarget:
 
     def ingest(self, envelopes: Sequence[Sequence[Made]], seconds: float) -> Sample:
         """POST one envelope after the other; stop early when `seconds` are over. What was taken is counted."""
+        envelopes = [self.only_taken(objects) for objects in envelopes]
         bodies = [self.post(objects) for objects in envelopes]
         sizes = [len(objects) for objects in envelopes]
 
@@ -84,6 +86,10 @@ class TaxiiTarget:
 
         return self.sample(work)
 
+    def only_taken(self, objects: Sequence[Made]) -> list[Made]:
+        """Those that it can be given."""
+        return [made for made in objects if self.takes(made)]
+
     def post(self, objects: Sequence[Made]) -> bytes:
         """A POST of an envelope, as bytes."""
         headers = {**self.writing, "Content-Type": MEDIA_TYPE}
@@ -91,20 +97,21 @@ class TaxiiTarget:
 
     # --- reading -------------------------------------------------------------------------------------------
 
-    def read(self, seconds: float, kind: str | None = None, after: str = "") -> tuple[Sample, list[bytes]]:
-        """Everything, page by page, by `limit` and `next`; the clock runs from request to last byte. Also the
-        pages, to be checked off the clock."""
-        pages: list[bytes] = []
+    def read(self, seconds: float, kind: str | None = None, after: str = "") -> tuple[Sample, list[str]]:
+        """Everything, page by page, by `limit` and `next`, and the ids that came. The clock runs from request to
+        last byte; looking for the ids is off it."""
+        ids: list[str] = []
 
         def work() -> Sample:
             until = time.perf_counter() + seconds
-            driven = drive(self.address, [self._read_all(pages, kind, after, until)])
-            count = sum(body.count(b'"spec_version"') for body in pages)
-            return Sample(count, sum(driven.latencies), driven.latencies, client_share=driven.cpu / driven.seconds)
+            driven = drive(self.address, [self._read_all(ids, kind, after, until)])
+            return Sample(
+                len(ids), sum(driven.latencies), driven.latencies, client_share=driven.cpu / driven.seconds
+            )
 
-        return self.sample(work), pages
+        return self.sample(work), ids
 
-    def _read_all(self, pages: list[bytes], kind: str | None, after: str, until: float) -> Script:
+    def _read_all(self, ids: list[str], kind: str | None, after: str, until: float) -> Script:
         fixed = f"objects/?limit={self.page}"
         if kind:
             fixed += f"&match[type]={kind}"
@@ -113,7 +120,7 @@ class TaxiiTarget:
         cursor = ""
         while True:
             answer = expect((yield self.get(fixed + cursor)), 200)
-            pages.append(answer.body)
+            ids += ids_in([answer.body])
             following = next_of(answer.body)
             if following is None or time.perf_counter() > until:
                 return
@@ -191,10 +198,10 @@ def ids_in(bodies: Iterable[bytes]) -> list[str]:
     return [found.decode() for body in bodies for found in _ID.findall(body)]
 
 
-def check_complete(name: str, pages: Iterable[bytes], wanted: Iterable[str]) -> None:
+def check_complete(name: str, ids: Iterable[str], wanted: Iterable[str]) -> None:
     """Every wanted id exactly once. Raises Broken. What a node brings along itself (definitions, its identity) is
     not looked at."""
-    found = Counter(ids_in(pages))
+    found = Counter(ids)
     counts = [found[id_] for id_ in wanted]
     if set(counts) - {1}:
         raise Broken(f"{name}: {counts.count(0)} objects are missing, {sum(n > 1 for n in counts)} come twice")

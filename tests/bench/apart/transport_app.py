@@ -1,14 +1,16 @@
 """Transport: a bare ASGI callable and a bare FastAPI route that answer the same bytes: the limit of HTTP.
 
-`python transport.py asgi|fastapi PAGE_FILE PORT` serves `/page` (the file) and `/poll` (an empty envelope). It is
-started with uvicorn, uvloop and httptools in an environment of their own where those can be installed, and is
-therefore a script that needs nothing of the node.
+`python transport_app.py asgi|fastapi|fastapi-h11 PAGE_FILE PORT` serves `/page` (the file) and `/poll` (an empty
+envelope). It is started with uvicorn, uvloop and httptools in an environment of their own, and is therefore a
+script that needs nothing of the node; `fastapi-h11` runs on asyncio and h11, with what the node has installed.
 """
 
 import sys
 from pathlib import Path
 
-KINDS = ("asgi", "fastapi")
+import uvicorn
+from fastapi import FastAPI, Response
+
 EMPTY = b"{}"
 _TYPE = "application/taxii+json;version=2.1"
 
@@ -16,8 +18,6 @@ _TYPE = "application/taxii+json;version=2.1"
 def app_of(kind: str, page: bytes):  # type: ignore[no-untyped-def]  # an ASGI application: frameworks differ
     """The application of a kind."""
     if kind == "fastapi":
-        from fastapi import FastAPI, Response  # not where only `asgi` is wanted
-
         app = FastAPI()
 
         @app.get("/page")
@@ -40,8 +40,7 @@ def app_of(kind: str, page: bytes):  # type: ignore[no-untyped-def]  # an ASGI a
 
 
 def main() -> None:
-    import uvicorn
-
+    """Serve until ended."""
     kind, page, port = sys.argv[1:4]
     kind, _, plain = kind.partition("-")
     stack = {"loop": "asyncio", "http": "h11"} if plain else {}
@@ -53,8 +52,7 @@ def main() -> None:
         lifespan="off",
         **stack,
     )
-    asyncio_run = uvicorn.Server(config).run
-    asyncio_run()
+    uvicorn.Server(config).run()
 
 
 if __name__ == "__main__":
