@@ -5,14 +5,24 @@ import re
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import plainly
-from tocsin.errors import BadInput
+from tocsin.errors import BadInput, TooLarge
 from tocsin.stix import canonical as lanes
-from tocsin.stix.canonical import LIMITS, MAX_INTEGER, Limits, canonical, content_hash, dump_json, read_hashed
+from tocsin.stix.canonical import (
+    LIMITS,
+    MAX_INTEGER,
+    Limits,
+    canonical,
+    content_hash,
+    dump_json,
+    read_hashed,
+    split_envelope,
+)
 
 LOW = Limits(depth=5, string=40)
 
@@ -244,6 +254,44 @@ def test_half_a_surrogate_pair_is_never_written(text):
         for write in (dump_json, canonical):
             with pytest.raises(UnicodeEncodeError):
                 write(value)
+
+
+SMALL = Limits(depth=4, objects=5)
+
+
+@settings(max_examples=400)
+@given(st.lists(TEXT, max_size=6), SPACE, st.lists(TEXT, max_size=2))
+def test_an_envelope_is_split_into_the_bytes_of_its_members(texts, space, others):
+    texts = [text for text in texts if _is_json(text)]
+    rest = [f',{space}"x{n}":{text}' for n, text in enumerate(others) if _is_json(text)]
+    raw = f'{{{space}"objects"{space}:[{space}{f"{space},{space}".join(texts)}{space}]{"".join(rest)}}}'.encode()
+    deep = max([lanes._depth(text.encode()) for text in texts], default=0) > SMALL.depth
+    if deep or lanes._depth(raw) > SMALL.depth + 2:
+        with pytest.raises(BadInput, match="deep; at most 6 levels"):
+            split_envelope(raw, SMALL)
+    elif len(texts) > SMALL.objects:
+        with pytest.raises(TooLarge):
+            split_envelope(raw, SMALL)
+    else:
+        assert split_envelope(raw, SMALL) == [text.encode() for text in texts]
+
+
+def _is_json(text):
+    try:
+        msgspec.json.decode(text.encode(), type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def test_a_member_with_many_brackets_is_not_deep():
+    wide = b"[" + b",".join([b"[]"] * 300) + b',"[[[["]'
+    deep = b"[" * 33 + b'"\\ud83d\\ude00"' + b"]" * 33
+    assert split_envelope(b'{"objects":[%s,1,%s]}' % (wide, wide)) == [wide, b"1", wide]
+    with pytest.raises(BadInput, match="nested 35 deep; at most 34 levels"):
+        split_envelope(b'{"objects":[%s,1,%s]}' % (wide, deep))
+    with pytest.raises(BadInput, match="nested 40 deep"):
+        split_envelope(b'{"objects":[],"x":%s}' % (b"[" * 39 + b"]" * 39))
 
 
 # Hashes of databases that exist: none of these may ever change.

@@ -66,16 +66,19 @@ def split_envelope(raw: bytes, limits: Limits = LIMITS) -> list[bytes]:
 
     A missing `objects` is an empty list. Raises BadInput, or TooLarge above the number of objects.
     """
-    _check_depth(raw, limits.depth + 2)  # the envelope and its list stand around each object
+    around = 2  # the envelope and its list
     try:
-        members = msgspec.json.decode(raw, type=_Envelope).objects
+        members = [bytes(member) for member in msgspec.json.decode(raw, type=_Envelope).objects]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
+        _check_depth(raw, limits.depth + around)
         raise BadInput([Problem("envelope", str(why))]) from why
+    if not _is_shallow(raw, members, limits, around):
+        _check_depth(raw, limits.depth + around)
     if _may_repeat(raw) and _times_given(raw, "objects") > 1:
         raise BadInput([Problem("objects", "this key is given twice")])
     if len(members) > limits.objects:
         raise TooLarge([Problem("objects", f"{len(members)} objects; at most {limits.objects} at a time")])
-    return [bytes(member) for member in members]
+    return members
 
 
 class _Names(msgspec.Struct):
@@ -183,8 +186,29 @@ def _read_strictly(raw: bytes, limits: Limits) -> Any:
     return value
 
 
+def _is_shallow(raw: bytes, members: Iterable[bytes], limits: Limits, around: int) -> bool:
+    """Is an envelope for certain nested no deeper than its members may be? What has few brackets cannot be."""
+    left = _brackets(raw)
+    for member in members:
+        brackets = _brackets(member)
+        left -= brackets
+        if brackets > limits.depth and not _read_quickly(member, limits) and _depth(member) > limits.depth:
+            return False
+    return left <= limits.depth + around
+
+
+def _brackets(raw: bytes) -> int:
+    return raw.count(b"[") + raw.count(b"{")
+
+
 def _check_depth(raw: bytes, depth: int) -> None:
     """Count nesting before parsing, so that no parser is asked to recurse deeply."""
+    deepest = _depth(raw)
+    if deepest > depth:
+        raise BadInput([Problem("", f"nested {deepest} deep; at most {depth} levels")])
+
+
+def _depth(raw: bytes) -> int:
     level = deepest = 0
     for token in _STRUCTURE.findall(raw):
         if token in b"[{":
@@ -193,13 +217,13 @@ def _check_depth(raw: bytes, depth: int) -> None:
                 deepest = level
         elif token in b"]}":
             level -= 1
-    if deepest > depth:
-        raise BadInput([Problem("", f"nested {deepest} deep; at most {depth} levels")])
+    return deepest
 
 
 def _may_repeat(raw: bytes) -> bool:
     """A quick look first: is `objects` there twice, or might an escaped letter hide it?"""
-    return raw.count(b'"objects"') > 1 or _ESCAPED_LETTER.search(raw) is not None
+    escaped = b"\\" in raw and (b"\\u006" in raw or b"\\u007" in raw)
+    return escaped or raw.count(b'"objects"') > 1
 
 
 def _times_given(raw: bytes, key: str) -> int:
@@ -220,7 +244,6 @@ def _is_key(raw: bytes, end: int) -> bool:
     return _COLON.match(raw, end) is not None
 
 
-_ESCAPED_LETTER = re.compile(rb"\\u00[67]")
 _COLON = re.compile(rb"[ \t\r\n]*:")
 # A string may end with the text: retrying from each quote inside an unclosed one would take quadratic time.
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -42,6 +42,7 @@ STATUS_KEPT = 48 * 3600 * 1_000_000  # µs; §4.3 asks for 24 hours
 # object's fault alone, so its neighbours still get in.
 _BODY_DEPTH = 200
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_BETWEEN = re.compile(rb"[\s,]*")
 _KEY = re.compile(rb'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 
 
@@ -153,7 +154,7 @@ def split_body(raw: bytes, limits: Limits) -> list[bytes]:
         raise BadInput(f"The body is not UTF-8 (byte {why.start}).") from why
     # Half a surrogate pair is one object's fault, but to the parser the end of everything: it splits a copy of the
     # same length without any, and what it found is cut from the bytes that came.
-    plain = _SURROGATE.sub(rb"\\u0020", raw)
+    plain = _SURROGATE.sub(rb"\\u0020", raw) if _SURROGATE.search(raw) else raw
     try:
         members = split_envelope(plain, replace(limits, depth=_BODY_DEPTH))
     except TooLarge as why:  # §4.2.1: a body below max_content_length is never 413
@@ -162,13 +163,17 @@ def split_body(raw: bytes, limits: Limits) -> list[bytes]:
         if isinstance(why.__cause__, msgspec.ValidationError):
             raise Unprocessable(why.problems) from why
         raise
-    position = _places(plain).get("objects", 0)
-    found = []
+    places = _places(plain)
+    return members if plain is raw else list(_cut(raw, plain, places.get("objects", 0), members))
+
+
+def _cut(raw: bytes, plain: bytes, position: int, members: list[bytes]) -> Iterator[bytes]:
+    """From `raw`, what stands where the members stand in `plain`: in the list that begins at `position`."""
+    position += 1
     for member in members:
-        start = plain.index(member, position)
+        start = _BETWEEN.match(plain, position).end()  # type: ignore[union-attr]  # it matches nothing, too
         position = start + len(member)
-        found.append(raw[start:position])
-    return found
+        yield raw[start:position]
 
 
 def _places(raw: bytes) -> dict[str, int]:
