@@ -6,14 +6,15 @@ meant for sharing.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from tocsin.intake.formats import SourceRecord
-from tocsin.intake.gather import Applied, Gathered, Observable, Unmapped
+from tocsin.intake.gather import Gathered, Observable
 from tocsin.intake.mapping import Mapping
-from tocsin.intake.weigh import Said, Weighed, weigh
+from tocsin.intake.statement import Applied, Said, Unmapped
+from tocsin.intake.weigh import Weighed, weigh
 from tocsin.stix.effects import MEANS, MOTIVES, Answers, derive
 from tocsin.stix.incident import Classified, Effect, Findings, effects_extension, incident_core
 from tocsin.stix.markings import Tlp
@@ -62,8 +63,8 @@ class Translation:
             "observables": [{"value": found.value, "side": found.side} for found in self.observables],
             "tlp": None if self.tlp is None else self.tlp.word,
             "review_reasons": list(self.review_reasons),
-            "rules": [asdict(applied) for applied in self.rules],
-            "unmapped": [asdict(entry) for entry in self.unmapped],
+            "rules": [applied._asdict() for applied in self.rules],
+            "unmapped": [entry._asdict() for entry in self.unmapped],
         }
 
 
@@ -72,20 +73,7 @@ def translate(record: SourceRecord, mapping: Mapping) -> Translation:
     gathered = Gathered(record.value, mapping)
     everything = gathered.everything()
     weighed = weigh(everything)
-    findings = replace(
-        _findings(weighed, everything, gathered),
-        times=gathered.times(),
-        sectors=gathered.sectors(),
-        countries=gathered.countries(),
-        victim_count=gathered.count("victim-count", mapping.file.values.victim_count),
-        persons_affected=gathered.estimate("persons-affected", mapping.file.values.persons_affected),
-        description=gathered.description(),
-        classified=Classified(
-            basis="reported" if any(effect.basis == "reported" for effect in weighed.effects) else "mapped",
-            mapping=mapping.file.mapping,
-            mapping_version=mapping.file.version,
-        ),
-    )
+    findings = _findings(weighed, everything, gathered)
     victims = gathered.texts("victim", mapping.file.values.victim)
     reporters = gathered.texts("reporter", mapping.file.values.reporter)
     observables = gathered.observables()
@@ -168,10 +156,11 @@ def assessed_findings(
 
 
 def _findings(weighed: Weighed, everything: Sequence[Said], gathered: Gathered) -> Findings:
-    determinations = {said.clause.determination for said in everything}
-    means = {means for said in everything for means in said.clause.means}
-    motives = {motive for said in everything for motive in said.clause.motives}
+    statements = [said.statement for said in everything]
+    means = {means for one in statements for means in one.means}
+    motives = {motive for one in statements for motive in one.motives}
     stage: Any = weighed.stage
+    file = gathered.mapping.file
     return Findings(
         effects=weighed.effects,
         effect_type=weighed.derivation.effect_type,
@@ -179,12 +168,23 @@ def _findings(weighed: Weighed, everything: Sequence[Said], gathered: Gathered) 
         exploitive_unknown=weighed.derivation.exploitive_unknown,
         stage=stage,
         means=_means(means, weighed),
-        root_cause=_first(_CAUSES, {said.clause.root_cause for said in everything}),
-        actor_type=_first(_ACTORS, {said.clause.actor_type for said in everything}),
+        root_cause=_first(_CAUSES, {one.root_cause for one in statements}),
+        actor_type=_first(_ACTORS, {one.actor_type for one in statements}),
         motives=_known_first(motives, MOTIVES, "undetermined"),
-        claimed_by=_first(_CLAIMANTS, {said.clause.claimed_by for said in everything}),
-        determination=_first(_DETERMINATIONS, determinations),
+        times=gathered.times(),
+        claimed_by=_first(_CLAIMANTS, {one.claimed_by for one in statements}),
+        sectors=gathered.sectors(),
+        countries=gathered.countries(),
+        victim_count=gathered.count("victim-count", file.values.victim_count),
+        persons_affected=gathered.estimate("persons-affected", file.values.persons_affected),
+        determination=_first(_DETERMINATIONS, {one.determination for one in statements}),
         answers=weighed.answers,
+        classified=Classified(
+            basis="reported" if any(effect.basis == "reported" for effect in weighed.effects) else "mapped",
+            mapping=file.mapping,
+            mapping_version=file.version,
+        ),
+        description=gathered.description(),
     )
 
 
@@ -207,17 +207,9 @@ def _known_first(found: set[str], order: Sequence[str], nobody_knows: str) -> tu
 
 def _applied(weighed: Weighed, everything: Sequence[Said]) -> Iterator[Applied]:
     for said in weighed.used:
-        clause = said.clause
-        if clause.effect or clause.place or clause.answers or clause.not_cyber:
-            yield Applied("effects", said.rule, said.path, said.value)
-        if clause.at_most is not None:
-            yield Applied("confidence", said.rule, said.path, said.value)
-        if clause.stage:
-            yield Applied("stage", said.rule, said.path, said.value)
+        yield from said.weighed
     for said in everything:
-        for name in ("means", "actor_type", "motives", "root_cause", "claimed_by", "determination"):
-            if getattr(said.clause, name):
-                yield Applied(name, said.rule, said.path, said.value)
+        yield from said.noted
 
 
 def _unknown_values(unmapped: Sequence[Unmapped]) -> list[str]:

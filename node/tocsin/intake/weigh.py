@@ -7,8 +7,9 @@ outweighs what `supports`, that what `hints`; of equals on both sides, the disru
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from tocsin.intake.mapping import Clause
+from tocsin.intake.statement import Said
 from tocsin.stix.effects import (
     DISRUPTIVE,
     EXPLOITIVE,
@@ -23,21 +24,7 @@ from tocsin.stix.effects import (
 from tocsin.stix.incident import Effect
 
 LOW = 50  # below this confidence a person should look
-# the place that each exploitive category stands for
-_BY_PLACE = {place: effect for effect in EXPLOITIVE for place in answers_implied_by(effect).places}
 _STAGES_WITHOUT_EFFECT = ("near-miss", "foothold", "attempt", "exposure", "threat")
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One clause that holds, with the rule it stands in and the value that it speaks of."""
-
-    clause: Clause
-    rule: str
-    path: str
-    value: str
-    ground: str
-    basis: Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +49,7 @@ class _Side:
 
     @property
     def strongest(self) -> int:
-        return max((said.clause.percent for said in self.said), default=0)
+        return max((said.statement.percent for said in self.said), default=0)
 
     @property
     def grounds(self) -> frozenset[str]:
@@ -75,23 +62,25 @@ _NOTHING = _Side(0, ())
 def weigh(everything: Sequence[Said]) -> Weighed:
     """The effects that these clauses amount to. Deterministic; the order of clauses does not matter."""
     action, about_action = _cyber_action(everything)
-    ceiling = min((said.clause.at_most for said in everything if said.clause.at_most is not None), default=100)
+    ceiling = min(
+        (said.statement.at_most for said in everything if said.statement.at_most is not None), default=100
+    )
     if action == "no":
         return _without_effect(Answers(cyber_action="no"), about_action, everything, ceiling, ())
-    nothing = _strongest(said for said in everything if said.clause.answers.get("effect_achieved") == "no")
+    nothing = _strongest(said for said in everything if said.statement.effect_achieved == "no")
     if nothing.level == 3:
         answers = Answers(cyber_action=action, effect_achieved="no")
         return _without_effect(answers, nothing.said, everything, ceiling, _denied(nothing, everything))
-    disruptive = _strongest(said for said in everything if _disrupts(said.clause))
-    exploitive = _strongest(said for said in everything if _takes(said.clause))
-    refused = tuple(said for said in everything if said.clause.answers.get("accessed") == "no")
+    disruptive = _strongest(said for said in everything if said.statement.disrupts)
+    exploitive = _strongest(said for said in everything if said.statement.takes)
+    refused = tuple(said for said in everything if said.statement.accessed == "no")
     if refused and exploitive.level < 3:
         exploitive = _NOTHING
     disruptive, exploitive, reasons = _which(disruptive, exploitive)
     if refused and exploitive.said:
         reasons = (*reasons, "the record says both that information was disclosed and that it was not")
     if nothing.level > max(disruptive.level, exploitive.level):
-        open_questions = tuple(said for said in everything if "unknown" in _effect_answers(said.clause))
+        open_questions = tuple(said for said in everything if said.statement.open)
         if not open_questions:
             answers = Answers(cyber_action=action, effect_achieved="no", accessed="no" if refused else "unknown")
             return _without_effect(answers, nothing.said, everything, ceiling, reasons)
@@ -101,7 +90,7 @@ def weigh(everything: Sequence[Said]) -> Weighed:
 
 def _denied(nothing: _Side, everything: Sequence[Said]) -> tuple[str, ...]:
     """Why a person should look: one and the same ground says that there was an effect, and that there was none."""
-    told = (said for said in everything if said.clause.effect and said.clause.level == 3)
+    told = (said for said in everything if said.statement.effect and said.statement.level == 3)
     if any(said.ground in nothing.grounds for said in told):
         return ("the record says both that there was an effect and that there was none",)
     return ()
@@ -109,14 +98,14 @@ def _denied(nothing: _Side, everything: Sequence[Said]) -> tuple[str, ...]:
 
 def _cyber_action(everything: Sequence[Said]) -> tuple[Answer, tuple[Said, ...]]:
     """Q0. What is `not-cyber` outweighs; then yes, an open question, no; silence is an open question."""
-    denied = tuple(said for said in everything if said.clause.not_cyber)
+    denied = tuple(said for said in everything if said.statement.not_cyber)
     if denied:
         return "no", denied
     given: dict[str, list[Said]] = {"yes": [], "unknown": [], "no": []}
     for said in everything:
-        if answer := said.clause.answers.get("cyber_action"):
+        if answer := said.statement.cyber_action:
             given[answer].append(said)
-        elif said.clause.effect is not None and said.basis == "reported":
+        elif said.statement.effect is not None and said.basis == "reported":
             given["yes"].append(said)
     if given["yes"]:
         return "yes", tuple(given["yes"])
@@ -125,22 +114,10 @@ def _cyber_action(everything: Sequence[Said]) -> tuple[Answer, tuple[Said, ...]]
     return "no", tuple(given["no"])
 
 
-def _disrupts(clause: Clause) -> bool:
-    return clause.effect in DISRUPTIVE or clause.answers.get("impaired") == "yes"
-
-
-def _takes(clause: Clause) -> bool:
-    return clause.effect in EXPLOITIVE or clause.answers.get("accessed") == "yes"
-
-
-def _effect_answers(clause: Clause) -> set[str]:
-    return {answer for question, answer in clause.answers.items() if question in ("effect_achieved", "accessed")}
-
-
 def _strongest(given: Iterable[Said]) -> _Side:
     said = tuple(given)
-    level = max((one.clause.level for one in said), default=0)
-    return _Side(level, tuple(one for one in said if one.clause.level == level))
+    level = max((one.statement.level for one in said), default=0)
+    return _Side(level, tuple(one for one in said if one.statement.level == level))
 
 
 def _which(disruptive: _Side, exploitive: _Side) -> tuple[_Side, _Side, tuple[str, ...]]:
@@ -165,7 +142,7 @@ def _reported(*sides: _Side) -> bool:
 
 
 def _labels(side: _Side) -> list[str]:
-    return list(in_order(said.clause.effect for said in side.said if said.clause.effect))
+    return list(in_order(said.statement.effect for said in side.said if said.statement.effect))
 
 
 def _without_effect(
@@ -176,17 +153,15 @@ def _without_effect(
     reasons: tuple[str, ...],
 ) -> Weighed:
     derivation = derive(answers)
-    confidence = min(ceiling, max((said.clause.percent for said in grounds), default=0))
+    confidence = min(ceiling, max((said.statement.percent for said in grounds), default=0))
     used = (*grounds, *_bystanders(everything))
-    told = {said.clause.stage for said in everything if said.clause.stage}
+    told = {said.statement.stage for said in everything if said.statement.stage}
     if derivation.effect_type == "not-cyber":
         stage = next((stage for stage in ("near-miss", "exposure") if stage in told), "unknown")
     else:
         stage = next((stage for stage in _STAGES_WITHOUT_EFFECT if stage in told), "unknown")
     low = (f"low confidence ({confidence})",) if confidence < LOW else ()
-    return Weighed(
-        (), derivation, answers, stage, confidence, _unique(*reasons, *low, *_reviews(used)), _once(used)
-    )
+    return Weighed((), derivation, answers, stage, confidence, _unique(*reasons, *low, *_reviews(used)), used)
 
 
 def _with_effect(
@@ -203,16 +178,8 @@ def _with_effect(
         *_disruptive_effects(disruptive, ceiling),
         *_exploitive_effects(exploitive, places, ceiling),
     ]
-    answers = Answers(cyber_action=action)
-    for effect in effects:
-        answers = answers.with_answers_of(answers_implied_by(effect.effect))
-    if disruptive.said:
-        answers = answers.with_answers_of(Answers(effect_achieved="yes", impaired="yes"))
-    if exploitive.said:
-        answers = answers.with_answers_of(Answers(effect_achieved="yes", accessed="yes"))
-    elif refused:
-        answers = answers.with_answers_of(Answers(accessed="no"))
-    derivation = derive(answers)
+    labels = tuple(effect.effect for effect in effects)
+    answers, derivation = _answered(action, labels, bool(disruptive.said), bool(exploitive.said), refused)
     used = (*disruptive.said, *exploitive.said, *places.said, *_bystanders(everything))
     confidence = min(
         (effect.confidence for effect in effects), default=_unlabelled(disruptive, exploitive, ceiling)
@@ -231,7 +198,24 @@ def _with_effect(
         found.append("the record does not say whether it was a cyber action")
     stage = _stage_of(derivation, everything)
     reviews = _reviews(used)
-    return Weighed(tuple(effects), derivation, answers, stage, confidence, _unique(*found, *reviews), _once(used))
+    return Weighed(tuple(effects), derivation, answers, stage, confidence, _unique(*found, *reviews), used)
+
+
+@cache
+def _answered(
+    action: Answer, labels: tuple[str, ...], disrupted: bool, taken: bool, refused: bool
+) -> tuple[Answers, Derivation]:
+    """The answers that labels and sides amount to, and what follows from them."""
+    answers = Answers(cyber_action=action)
+    for label in labels:
+        answers = answers.with_answers_of(answers_implied_by(label))
+    if disrupted:
+        answers = answers.with_answers_of(Answers(effect_achieved="yes", impaired="yes"))
+    if taken:
+        answers = answers.with_answers_of(Answers(effect_achieved="yes", accessed="yes"))
+    elif refused:
+        answers = answers.with_answers_of(Answers(accessed="no"))
+    return answers, derive(answers)
 
 
 def _unlabelled(disruptive: _Side, exploitive: _Side, ceiling: int) -> int:
@@ -241,11 +225,11 @@ def _unlabelled(disruptive: _Side, exploitive: _Side, ceiling: int) -> int:
 
 
 def _stage_of(derivation: Derivation, everything: Sequence[Said]) -> str:
-    if any(said.clause.determination == "suspected" for said in everything):
+    if any(said.statement.determination == "suspected" for said in everything):
         return "unknown"  # an effect that nobody confirmed is not published as one that happened
     if derivation.effect_type != "undetermined":
         return "effect"
-    return "foothold" if any(said.clause.stage == "foothold" for said in everything) else "unknown"
+    return "foothold" if any(said.statement.stage == "foothold" for said in everything) else "unknown"
 
 
 def _disruptive_effects(side: _Side, ceiling: int) -> list[Effect]:
@@ -253,8 +237,8 @@ def _disruptive_effects(side: _Side, ceiling: int) -> list[Effect]:
     for label in _labels(side):
         if label not in DISRUPTIVE:
             continue
-        behind = [said for said in side.said if said.clause.effect == label]
-        found.append(_effect(label, behind, max(said.clause.percent for said in behind), ceiling))
+        behind = [said for said in side.said if said.statement.effect == label]
+        found.append(_effect(label, behind, max(said.statement.percent for said in behind), ceiling))
     return found
 
 
@@ -262,31 +246,26 @@ def _places(exploitive: _Side, everything: Sequence[Said]) -> _Side:
     """Where the information was: the strongest that any clause says of it."""
     if not exploitive.said:
         return _NOTHING
-    return _strongest(said for said in everything if said.clause.place or said.clause.effect in EXPLOITIVE)
+    return _strongest(said for said in everything if said.statement.labels)
 
 
 def _exploitive_effects(exploitive: _Side, places: _Side, ceiling: int) -> list[Effect]:
     """A label is as sure as the taking and as the place; a clause that names both at once stands by itself."""
     by_label: dict[str, list[Said]] = {}
     for said in places.said:
-        for label in _place_labels(said.clause):
+        for label in said.statement.labels:
             by_label.setdefault(label, []).append(said)
     found = []
     for label in in_order(by_label):
         behind = by_label[label]
-        place = max(said.clause.percent for said in behind)
-        itself = max((said.clause.percent for said in exploitive.said if said.clause.effect == label), default=0)
-        taken = [said for said in exploitive.said if "accessed" in said.clause.answers]
-        sure = max((said.clause.percent for said in taken), default=itself or exploitive.strongest)
+        place = max(said.statement.percent for said in behind)
+        itself = max(
+            (said.statement.percent for said in exploitive.said if said.statement.effect == label), default=0
+        )
+        taken = [said for said in exploitive.said if said.statement.accessed is not None]
+        sure = max((said.statement.percent for said in taken), default=itself or exploitive.strongest)
         found.append(_effect(label, [*behind, *exploitive.said], max(itself, min(place, sure)), ceiling))
     return found
-
-
-def _place_labels(clause: Clause) -> set[str]:
-    labels = {clause.effect} if clause.effect in EXPLOITIVE else set()
-    if clause.place:
-        labels.add(_BY_PLACE[clause.place])
-    return {label for label in labels if label}
 
 
 def _effect(label: str, behind: Sequence[Said], confidence: int, ceiling: int) -> Effect:
@@ -296,21 +275,11 @@ def _effect(label: str, behind: Sequence[Said], confidence: int, ceiling: int) -
 
 def _bystanders(everything: Sequence[Said]) -> tuple[Said, ...]:
     """Clauses that say nothing of effects: they always count (a ceiling, a review, an actor …)."""
-    return tuple(said for said in everything if not _is_evidence(said.clause))
-
-
-def _is_evidence(clause: Clause) -> bool:
-    about_effects = {"effect_achieved", "impaired", "accessed"} & set(clause.answers)
-    unknown_only = about_effects and all(clause.answers[question] == "unknown" for question in about_effects)
-    return bool(clause.effect or clause.place or clause.not_cyber or (about_effects and not unknown_only))
+    return tuple(said for said in everything if not said.statement.evidence)
 
 
 def _reviews(used: Sequence[Said]) -> list[str]:
-    return [said.clause.review for said in used if said.clause.review]
-
-
-def _once(used: Sequence[Said]) -> tuple[Said, ...]:
-    return tuple({(said.rule, said.path, id(said.clause)): said for said in used}.values())
+    return [said.statement.review for said in used if said.statement.review]
 
 
 def _unique(*texts: str) -> tuple[str, ...]:
