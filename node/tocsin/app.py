@@ -8,17 +8,14 @@ read, in `taxii.endpoint`). Answers of this app never redirect and never show a 
 import asyncio
 import contextlib
 import logging
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import h11
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tocsin.errors import BadInput, NotFound, Refused, Unavailable
 from tocsin.policy.configuration import Configuration, read_configuration
@@ -32,11 +29,10 @@ from tocsin.taxii.body import ALLOWANCE, Admission, Admitting, Allowance
 from tocsin.taxii.endpoint import Exchange
 from tocsin.taxii.query import cursor_key
 from tocsin.taxii.routes import routes
+from tocsin.transport import PromptProtocol
 
 log = logging.getLogger(__name__)
 
-HEAD_SECONDS = 10.0  # a request's head must have arrived by then
-HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_SECONDS = 75  # longer than the minute at which peers and clients poll
 
 Worker = Callable[[], Awaitable[None]]
@@ -85,57 +81,17 @@ def make_app(
 def serving(**more: Any) -> dict[str, Any]:
     """Keyword arguments for `uvicorn.Config` that keep the promised limits.
 
-    uvicorn has no time limit of its own for a request's head, hence the protocol; many connections that do nothing
-    are for a reverse proxy to turn away (see `deploy/`).
+    What uvicorn leaves open, `transport` closes; many connections that do nothing are for a reverse proxy to turn
+    away (see `deploy/`).
     """
     return {
         "http": PromptProtocol,
         "ws": "none",
-        "h11_max_incomplete_event_size": HEAD_BYTES,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": 30,
         "server_header": False,
         **more,
     }
-
-
-class PromptProtocol(H11Protocol):
-    """HTTP/1.1 for clients who say what they want in time: an unfinished head ends the connection.
-
-    It answers without delay, too.
-    """
-
-    _patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(transport)
-        connection = transport.get_extra_info("socket")
-        if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
-            # head and body are two writes: without this, a kept connection waits 40 ms for each answer whenever
-            # the listening socket was made by hand (asyncio sets it only where it knows the protocol)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
-
-    def handle_events(self) -> None:
-        super().handle_events()
-        if self.conn.their_state is not h11.IDLE:
-            self._wait_no_longer()
-        elif self._patience is None and self.conn.trailing_data[0]:
-            self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._wait_no_longer()
-        super().connection_lost(exc)
-
-    def _wait_no_longer(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-
-    def _give_up(self) -> None:
-        self._patience = None
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
-            self.transport.close()
 
 
 class Health:

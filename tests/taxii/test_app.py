@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from taxii_node import SETTINGS, TAXII, listening, served
-from tocsin import app as application
+from tocsin import transport
 from tocsin.app import make_app
 from tocsin.errors import NotFound, Unavailable
 from tocsin.settings import Home
@@ -113,7 +113,7 @@ def test_a_home_without_its_secret_cannot_serve(tmp_path):
 
 
 async def test_a_head_that_does_not_arrive_in_time_ends_the_connection(node, monkeypatch):
-    monkeypatch.setattr(application, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "HEAD_SECONDS", 0.1)
     host, _, port = node.url.removeprefix("http://").partition(":")
     for begun in (b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /h"):
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -125,7 +125,7 @@ async def test_a_head_that_does_not_arrive_in_time_ends_the_connection(node, mon
 
 
 async def test_a_kept_connection_may_be_silent_for_longer_than_a_head_may_take(node, monkeypatch):
-    monkeypatch.setattr(application, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(transport, "HEAD_SECONDS", 0.05)
     assert (await node.get("/healthz")).status_code == 200
     await asyncio.sleep(0.15)
     assert (await node.get("/healthz")).status_code == 200
@@ -147,13 +147,13 @@ async def test_an_answer_on_a_kept_connection_does_not_wait_for_the_client_to_ac
     node, monkeypatch
 ):
     made = []
-    begin = application.PromptProtocol.connection_made
+    begin = transport.PromptProtocol.connection_made
 
-    def spy(protocol, transport):
-        begin(protocol, transport)
-        made.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    def spy(protocol, connection):
+        begin(protocol, connection)
+        made.append(connection.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
-    monkeypatch.setattr(application.PromptProtocol, "connection_made", spy)
+    monkeypatch.setattr(transport.PromptProtocol, "connection_made", spy)
     await node.get("/healthz", headers={"Connection": "close"})
     assert made
     assert all(made)

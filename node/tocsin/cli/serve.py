@@ -37,7 +37,9 @@ def serve(
     home: HomeOption = None,
 ) -> None:
     """Answer readers and read from peers, until ^C. TLS is the affair of a proxy in front (see deploy/)."""
-    run(_serve(home, host, port))
+    import uvloop  # as late as the web server itself
+
+    run(_serve(home, host, port), loop=uvloop.new_event_loop)
 
 
 async def _serve(given: str | None, host: str, port: int) -> None:

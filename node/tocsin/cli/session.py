@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
@@ -82,6 +82,7 @@ def proposed(home: Home) -> Configuration:
     return read_configuration(home.configuration_files())
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command to its end."""
-    return asyncio.run(work)
+def run(work: Coroutine[Any, Any, T], *, loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
+    """Run a command to its end, in an event loop of another make where one is given."""
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(work)
