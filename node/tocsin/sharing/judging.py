@@ -575,9 +575,12 @@ async def _drop_unnamed(
 
 def _stands_by_rule(docket: _Docket, case: _Case) -> bool:
     """Whether a rule lets in, for its own sake, what would otherwise stand only because it is named; an error in
-    one recalls nothing."""
-    if case.subject.type in FREE_TYPES or case.lineage is None:
+    one recalls nothing. A definition needs no rule, so it stands where a writer posted it: clients post it before
+    what names it, in an envelope of its own (stix2, MISP)."""
+    if case.lineage is None:
         return False
+    if case.subject.type in FREE_TYPES:
+        return case.lineage.provenance.posted_here
     court = docket.court
     decision = decide(court.policy, court.settings, case.value, case.lineage.provenance, court.readers)
     stands = docket.stands(case.subject.id) is not State.OUT

@@ -5,7 +5,7 @@ event loop of the test.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -58,6 +58,11 @@ class BusyWriter:
         finally:
             await self._task
 
-    @property
-    def busy(self) -> bool:
-        return self._task is not None and not self._task.done()
+    async def watched(self, poll: Callable[[], Awaitable[list[Any]]], count: int = 10) -> list[Any]:
+        """What a client's polls bring, one after the other, while this adds, and one more after that."""
+        found = []
+        async with self.adding(count):
+            while self._task and not self._task.done():
+                found += await poll()
+                await asyncio.sleep(0.01)
+        return found + await poll()

@@ -154,6 +154,25 @@ async def test_its_rights_are_looked_at_before_it_begins(node):
     await beside(ask)
 
 
+async def test_a_list_goes_one_by_one_so_a_marking_stands_before_what_it_marks(node):
+    """Each is posted in a bundle of its own, and no status is looked at: what is refused is lost unsaid."""
+    marking = stix2.TLP_GREEN
+    other = stix2.MarkingDefinition(
+        id="marking-definition--00000000-0000-4000-8000-000000000001",
+        created=OLD,
+        definition_type="statement",
+        definition=stix2.StatementMarking("Example"),
+    )
+    marked = stix2.parse(indicator(1, object_marking_refs=[marking.id]))
+
+    def exchange():
+        with collection(node, "walt") as found:
+            stix2.TAXIICollectionSink(found).add([marking, marked, other])
+            return found.get_objects()["objects"]
+
+    assert [one["id"] for one in await beside(exchange)] == [marking.id, marked.id, other.id]
+
+
 async def test_custom_content_comes_back_parsed_as_it_went(node):
     made = stix2.parse(indicator(1, x_note={"deep": [1, 2.5]}), allow_custom=True)
 
