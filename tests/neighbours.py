@@ -96,7 +96,7 @@ class Neighbour:
             configuration = await in_force(tx)
             await keep(tx, versions, now)
             for version in versions:
-                await records.put_belongings(tx, version.id, [(version.id, "incident")])
+                await records.put_belongings(tx, {version.id: [(version.id, "incident")]})
             return await release(tx, configuration, self.node, [v.id for v in versions], now=now)
 
     async def make_many(self, count: int, prefix: str = "many") -> list[str]:

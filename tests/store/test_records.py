@@ -65,13 +65,16 @@ async def test_the_newest_assessment_counts_and_all_are_kept(store):
 
 async def test_what_belongs_to_an_incident_is_what_was_noted_last(store):
     async with store.writing() as tx:
-        await records.put_belongings(tx, "i1", [("i1", "incident"), ("v", "victim"), ("o", "observable")])
-        await records.put_belongings(tx, "i2", [("i2", "incident"), ("v", "victim")])
+        made = {
+            "i1": [("i1", "incident"), ("v", "victim"), ("o", "observable")],
+            "i2": [("i2", "incident"), ("v", "victim")],
+        }
+        await records.put_belongings(tx, made)
         assert await records.belongings_of(tx, ["v", "o", "x"]) == {
             "v": [Belonging("v", "i1", "victim"), Belonging("v", "i2", "victim")],
             "o": [Belonging("o", "i1", "observable")],
         }
-        await records.put_belongings(tx, "i1", [("i1", "incident"), ("v", "reporter")])
+        await records.put_belongings(tx, {"i1": [("i1", "incident"), ("v", "reporter")]})
         assert await records.belonging_to(tx, ["i1"]) == [
             Belonging("i1", "i1", "incident"),
             Belonging("v", "i1", "reporter"),
@@ -85,7 +88,7 @@ async def test_what_belongs_to_an_incident_is_what_was_noted_last(store):
 async def _ours(tx, number: int, *versions: str) -> str:
     for version in versions:
         await keep(tx, incident(number, version))
-    await records.put_belongings(tx, incident_id(number), [(incident_id(number), "incident")])
+    await records.put_belongings(tx, {incident_id(number): [(incident_id(number), "incident")]})
     return incident_id(number)
 
 

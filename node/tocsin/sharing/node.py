@@ -49,7 +49,16 @@ async def keep(tx: Transaction, versions: Sequence[ObjectVersion], now: int) -> 
     await objects.set_words(
         tx,
         [
-            Word(one.seq, OURS, OURS, "revoke" if version.revoked else "put", authentic=True, hops=0, at=now)
+            Word(
+                one.seq,
+                OURS,
+                OURS,
+                "revoke" if version.revoked else "put",
+                authentic=True,
+                hops=0,
+                at=now,
+                creator=version.creator,
+            )
             for version, one in zip(versions, stored, strict=True)
         ],
     )
@@ -69,8 +78,8 @@ async def keep_company(
     before = await records.belonging_to(tx, made)
     versions = [version for company in made.values() for version, _ in company]
     await keep(tx, versions, now)
-    for incident, company in made.items():
-        await records.put_belongings(tx, incident, [(version.id, role) for version, role in company])
+    roles = {incident: [(version.id, role) for version, role in company] for incident, company in made.items()}
+    await records.put_belongings(tx, roles)
     touched = list(dict.fromkeys(version.id for version in versions))
     left = sorted({one.object_id for one in before} - set(touched))
     await _take_back(tx, sorted(set(left) - set(await records.belongings_of(tx, left))), now)

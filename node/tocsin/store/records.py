@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, select
 
+from tocsin.stix.canonical import dump_json
+from tocsin.store import bulk
 from tocsin.store.tables import assessment, belonging, record
 from tocsin.store.transaction import Transaction, in_batches
 
@@ -94,32 +96,39 @@ async def of_incidents(tx: Transaction, incident_ids: Iterable[str]) -> dict[str
 
 async def put(tx: Transaction, *records: Record) -> None:
     """Keep records as last read; what was kept of them before is replaced."""
-    insert = tx.insert(record)
-    kept = insert.on_conflict_do_update(
-        index_elements=["incident_id"],
-        set_={
-            name: insert.excluded[name]
-            for name in ("content", "place", "mapping", "translation", "translation_sha256", "imported")
-        },
-    )
     rows = [
-        {
-            "incident_id": one.incident_id,
-            "owner": one.owner,
-            "source": one.source,
-            "format": one.format,
-            "source_id": one.source_id,
-            "content": one.content,
-            "place": one.place,
-            "mapping": one.mapping,
-            "translation": dict(one.translation),
-            "translation_sha256": one.translation_sha256,
-            "imported": one.imported,
-        }
+        (
+            one.incident_id,
+            one.owner,
+            one.source,
+            one.format,
+            one.source_id,
+            one.content,
+            one.place,
+            one.mapping,
+            dump_json(one.translation).decode("utf-8"),
+            one.translation_sha256,
+            one.imported,
+        )
         for one in sorted(records, key=lambda one: one.incident_id)
     ]
-    for batch in in_batches(rows):
-        await tx.connection.execute(kept, batch)
+    await bulk.insert(tx, record, _COLUMNS, rows, conflict=_READ_BEFORE)
+
+
+_COLUMNS = (
+    "incident_id",
+    "owner",
+    "source",
+    "format",
+    "source_id",
+    "content",
+    "place",
+    "mapping",
+    "translation",
+    "translation_sha256",
+    "imported",
+)
+_READ_BEFORE = bulk.Conflict(("incident_id",), _COLUMNS[5:])
 
 
 def _record(row: Row[Any]) -> Record:
@@ -192,17 +201,18 @@ def _assessment(row: Row[Any]) -> Assessment:
 # --- belongings ----------------------------------------------------------------------------------------------
 
 
-async def put_belongings(tx: Transaction, incident_id: str, objects: Iterable[tuple[str, str]]) -> None:
-    """Note the (object id, role) made together with an incident, itself included, in place of those before."""
-    await tx.connection.execute(delete(belonging).where(belonging.c.incident_id == incident_id))
-    rows = [
-        {"object_id": object_id, "incident_id": incident_id, "role": role}
-        for object_id, role in sorted(dict(objects).items())
-    ]
-    for batch in in_batches(rows):
-        await tx.connection.execute(belonging.insert(), batch)
-    tx.fresh.wrote("belonging.object_id", [row["object_id"] for row in rows])
-    tx.fresh.wrote("belonging.incident_id", [incident_id])
+async def put_belongings(tx: Transaction, made: Mapping[str, Iterable[tuple[str, str]]]) -> None:
+    """Note, by incident, the (object id, role) made with it, itself included, in place of those before."""
+    for batch in in_batches(tx.fresh.to_ask("belonging.incident_id", list(made))):
+        await tx.connection.execute(delete(belonging).where(belonging.c.incident_id.in_(batch)))
+    rows = sorted(
+        (object_id, incident_id, role)
+        for incident_id, objects in made.items()
+        for object_id, role in dict(objects).items()
+    )
+    await bulk.insert(tx, belonging, ("object_id", "incident_id", "role"), rows)
+    tx.fresh.wrote("belonging.object_id", (object_id for object_id, _, _ in rows))
+    tx.fresh.wrote("belonging.incident_id", made)
 
 
 async def belonging_to(tx: Transaction, incident_ids: Iterable[str]) -> list[Belonging]:
