@@ -122,7 +122,7 @@ class Bench:
             elif count <= medallion.MOST:
                 makers.append(partial(self.medallion, count, use))
             else:
-                self._note(f"left out: medallion, which cannot answer over {count:,} objects")
+                self.note(f"left out: medallion, which cannot answer over {count:,} objects")
         return self.those_of(*makers)
 
     def those_of(self, *makers: Callable[[], T]) -> list[T]:
@@ -132,7 +132,7 @@ class Bench:
             try:
                 found.append(make())
             except (NotStarted, NoPostgresql) as why:
-                self._note(f"left out: {why}")
+                self.note(f"left out: {why}")
         return found
 
     def close(self, target: Target) -> None:
@@ -167,7 +167,7 @@ class Bench:
     def new_database(self) -> str:
         """An empty PostgreSQL database, as a URL."""
         name = f"bench_{uuid.uuid4().hex}"
-        asyncio.run(_create_database(self.postgresql.url(), name))
+        asyncio.run(_execute(self.postgresql.url(), f"CREATE DATABASE {name}"))
         return self.postgresql.url(name)
 
     # --- starting ------------------------------------------------------------------------------------------
@@ -177,7 +177,8 @@ class Bench:
             self._kept[key] = make()
         return self._kept[key]  # type: ignore[return-value]  # what was made by the same key
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Put a line below the report, once, and say it."""
         if text not in self.notes:
             self.notes.append(text)
             self.say(text)
@@ -187,9 +188,11 @@ class Bench:
         pid = None if engine == "sqlite" else self.postgresql_pid
         if count > _FILL_BATCH * 4:
             self.say(f"filling a node on {engine} with {count:,} objects")
-        return node.start(
+        started = node.start(
             self.new_folder("node"), engine, database, corpus=self.corpus, count=count, database_pid=pid
         )
+        self._settle(database)
+        return started
 
     def _start_bare(self, engine: str, count: int) -> Bare:
         if engine == "sqlite":
@@ -207,7 +210,15 @@ class Bench:
             url, pid = f"sqlite:///{folder / 'opentaxii.db'}", None
         else:
             url, pid = opentaxii.address_of(self.new_database()), self.postgresql_pid
-        return opentaxii.start(folder, engine, url, corpus=self.corpus, count=count, database_pid=pid)
+        started = opentaxii.start(folder, engine, url, corpus=self.corpus, count=count, database_pid=pid)
+        self._settle(url)
+        self.note(f"OpenTAXII: {environments.versions_of('opentaxii')}")
+        return started
+
+    def _settle(self, url: str) -> None:
+        """What PostgreSQL would do by itself within minutes of a filling."""
+        if url.startswith("postgresql"):
+            asyncio.run(_execute(url, "VACUUM ANALYZE", "CHECKPOINT"))
 
     def _start_transport(self, kind: str) -> TaxiiTarget:
         page = self.folder / "page"
@@ -215,6 +226,8 @@ class Bench:
         python = sys.executable if kind.endswith("-h11") else environments.python_of("transport")
         port = free_port()
         command = [str(python), str(TRANSPORT), kind, str(page), str(port)]
+        if not kind.endswith("-h11"):
+            self.note(f"transport: {environments.versions_of('transport')}")
         server = launch(command, self.folder / f"{kind}.log", cwd=self.folder)
         wait_for_port(server, port)
         headers = {"Host": "node.example", "Accept": MEDIA_TYPE}
@@ -228,10 +241,11 @@ async def _connect(url: str) -> asyncpg.Connection:
     return await asyncpg.connect(host=parsed.query.get("host"), user=parsed.username, database=parsed.database)
 
 
-async def _create_database(url: str, name: str) -> None:
+async def _execute(url: str, *statements: str) -> None:
     connection = await _connect(url)
     try:
-        await connection.execute(f"CREATE DATABASE {name}")
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()
 

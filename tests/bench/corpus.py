@@ -6,6 +6,7 @@ them, 3 observables; 1.5 kB on average. An object can be made alone, so a millio
 
 import hashlib
 import json
+import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _WORDS = re.findall(
     certificate resolver cable station notice report confirmed suspected unrelated
     """,
 )
+_drawn = random.Random(20250301)
+_PHRASES = [" ".join(_drawn.choices(_WORDS, k=11)) for _ in range(1024)]
 _COUNTRIES = ("EE", "LV", "LT", "FI", "SE", "PL")
 # (effects, effect type, means): consistent, as the schema of the extension and its derivation ask for
 _FOUND = (
@@ -89,7 +92,7 @@ class Corpus:
     def _identity(self, number: int) -> dict[str, Any]:
         return {
             "name": f"Invented organisation {number}",
-            "description": self._text(number, 110),
+            "description": self._text(number, 10),
             "identity_class": "organization",
             "sectors": ["health"],
             "contact_information": f"desk@org{number}.example",
@@ -123,7 +126,7 @@ class Corpus:
         }
         return {
             "name": f"Incident {number}, {country}",
-            "description": self._text(number, 130),
+            "description": self._text(number, 12),
             "confidence": 80,
             "labels": [
                 f"effect-type:{effect_type}",
@@ -136,7 +139,7 @@ class Corpus:
     def _indicator(self, number: int) -> dict[str, Any]:
         return {
             "name": f"Indicator {number}",
-            "description": self._text(number, 155),
+            "description": self._text(number, 14),
             "indicator_types": ["malicious-activity"],
             "pattern": f"[domain-name:value = 'c{number}.bad.example' OR ipv4-addr:value = '{_address(number)}']",
             "pattern_type": "stix",
@@ -157,14 +160,14 @@ class Corpus:
         ends = (base + 2, base + 1) if number % 2 else (base + 3, base)
         return {
             "relationship_type": "related-to",
-            "description": self._text(number, 115),
+            "description": self._text(number, 10),
             "source_ref": self.id_of(ends[0]),
             "target_ref": self.id_of(ends[1]),
             "start_time": _moment(number),
         }
 
     def _domain_name(self, number: int) -> dict[str, Any]:
-        return {"value": f"{'-'.join(self._words(number, 6))}.host{number}.example"}
+        return {"value": f"{_WORDS[number % len(_WORDS)]}.host{number}.example"}
 
     def _ipv4_addr(self, number: int) -> dict[str, Any]:
         return {"value": _address(number)}
@@ -182,14 +185,10 @@ class Corpus:
     def _creator(self, number: int) -> str:
         return self.id_of(number // len(BLOCK) % CREATORS * len(BLOCK))
 
-    def _words(self, number: int, count: int) -> list[str]:
-        digest = hashlib.blake2b(f"w{self.seed}:{number}".encode(), digest_size=64).digest()
-        # 64 bytes are enough to begin with; further words follow from their sums, which no compressor expects
-        chosen = [digest[i % 64] * (i // 64 + 1) + digest[i * 7 % 64] for i in range(count)]
-        return [_WORDS[one % len(_WORDS)] for one in chosen]
-
-    def _text(self, number: int, words: int) -> str:
-        return " ".join(self._words(number, words))
+    def _text(self, number: int, phrases: int) -> str:
+        digest = hashlib.blake2b(f"t{self.seed}:{number}".encode(), digest_size=2 * phrases).digest()
+        chosen = (digest[i] << 8 | digest[i + 1] for i in range(0, len(digest), 2))
+        return " ".join([_PHRASES[one % len(_PHRASES)] for one in chosen])
 
 
 def _moment(number: int) -> str:

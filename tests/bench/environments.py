@@ -38,11 +38,11 @@ def python_of(name: str) -> Path:
     return python
 
 
-def versions_of(name: str) -> dict[str, str]:
-    """The versions of an environment's own packages."""
+def versions_of(name: str) -> str:
+    """The versions of an environment's own packages, as a line."""
     ask = "import importlib.metadata as m, json, sys; print(json.dumps({p: m.version(p) for p in sys.argv[1:]}))"
     done = subprocess.run(
         [python_of(name), "-c", ask, *PACKAGES[name]], capture_output=True, text=True, check=True
     )
 
-    return dict(json.loads(done.stdout))
+    return ", ".join(f"{package} {version}" for package, version in json.loads(done.stdout).items())

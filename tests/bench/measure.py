@@ -30,15 +30,15 @@ class Sample:
 
 
 def sampled(server: int | None, database: int | None, work: Callable[[], Sample]) -> Sample:
-    """Do the work, and add to its sample what it cost the processes."""
+    """Do the work, and add to its sample what it cost these processes and all that they started."""
     before = cpu_seconds(server), cpu_seconds(database)
     with watching(server) as watched:
         sample = work()
     return replace(
         sample,
-        server_cpu=cpu_seconds(server) - before[0],
-        database_cpu=cpu_seconds(database) - before[1],
-        anonymous=watched.anonymous,
+        server_cpu=sample.server_cpu + cpu_seconds(server) - before[0],
+        database_cpu=sample.database_cpu + cpu_seconds(database) - before[1],
+        anonymous=max(sample.anonymous, watched.anonymous),
     )
 
 

@@ -102,7 +102,11 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def anonymous_bytes(pid: int) -> int:
-    """Memory of a process that no file backs, in bytes (of its living threads; 0 once it has ended)."""
+    """Memory that no file backs, in bytes, of a process and its living descendants; 0 once it has ended."""
+    return sum(_own_anonymous(one) for one in (pid, *_descendants(pid)))
+
+
+def _own_anonymous(pid: int) -> int:
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError):

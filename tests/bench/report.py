@@ -6,7 +6,6 @@ import platform
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.bench.goals import MIB, Goal, goals
@@ -21,7 +20,7 @@ _TEXTS = 3  # columns at the left that hold words
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where and when a run was made."""
+    """Where and when a run was made. `memory` in bytes; `postgresql` is empty where none was used."""
 
     cores: int
     memory: int
@@ -47,27 +46,30 @@ def machine(postgresql: str) -> Machine:
 def as_text(figures: Sequence[Figure], notes: Sequence[str], where: Machine) -> str:
     """Everything, for a terminal."""
     parts = [str(where), "", *_table([_HEAD, *map(_row, figures)])]
+    if compared := list(_compared(figures)):
+        parts += ["", *_table([("ratio", "", "target", "against", ""), *compared])]
     if found := goals(figures):
         parts += ["", *_table([("goal", "target", "against", "wanted", "found", ""), *map(_goal_row, found)])]
     return "\n".join([*parts, *([""] if notes else []), *notes])
 
 
 def as_markdown(figures: Sequence[Figure], notes: Sequence[str], where: Machine) -> str:
-    """The table for README: the node beside what it was compared with, then the goals."""
-    lines = [f"Measured by `python -m tests.bench` in one run: {where}. Medians (min–max).", ""]
+    """The table for README: the node, on both databases, beside what it was compared with; then the goals."""
+    lines = [f"`python -m tests.bench`, one run: {where}. Rates are medians of the repeats, with p99.", ""]
     lines += [
-        "| work | target | rate | p50 / p99 ms | CPU s per 1,000 | peak anonymous |",
-        "|---|---|--:|--:|--:|--:|",
+        f"| work | {' | '.join(_ENGINES.values())} | {' | '.join(title for title, _ in _REFERENCES)} |",
+        f"|---|{'--:|' * (len(_ENGINES) + len(_REFERENCES))}",
     ]
-    for figure in figures:
-        memory = f"{figure.anonymous / MIB:.0f} MiB" if figure.anonymous else "–"
-        low, high = min(figure.rates), max(figure.rates)
-        lines.append(
-            f"| {f'{figure.scenario} {figure.case}'.strip()} | {figure.target} "
-            f"| {number(figure.rate)} {figure.unit} ({number(low)}–{number(high)}) "
-            f"| {_ms(figure.latency(0.5))} / {_ms(figure.latency(0.99))} "
-            f"| {figure.server_cpu_per_thousand:.3f} | {memory} |"
-        )
+    index = {(figure.scenario, figure.case, figure.target): figure for figure in figures}
+    for scenario, case in dict.fromkeys((figure.scenario, figure.case) for figure in figures):
+        ours = [index.get((scenario, case, f"tocsin-{engine}")) for engine in _ENGINES]
+        if not any(ours):
+            continue
+        cells = [_rate_and_p99(figure) for figure in ours]
+        for _, names in _REFERENCES:
+            theirs = [index.get((scenario, case, names.format(engine=engine))) for engine in _ENGINES]
+            cells.append(_ratios(ours, theirs))
+        lines.append(f"| {f'{scenario} {case}'.strip()} | {' | '.join(cells)} |")
     if found := goals(figures):
         lines += ["", "| goal | target | wanted | found | reached |", "|---|---|--:|--:|---|"]
         lines += [
@@ -75,6 +77,32 @@ def as_markdown(figures: Sequence[Figure], notes: Sequence[str], where: Machine)
             for goal in found
         ]
     return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+_ENGINES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+_REFERENCES = (
+    ("× bare database", "bare-{engine}"),
+    ("× bare FastAPI route", "fastapi"),
+    ("× OpenTAXII", "opentaxii-{engine}"),
+    ("× medallion", "medallion"),
+)
+
+
+def _rate_and_p99(figure: Figure | None) -> str:
+    if figure is None:
+        return "–"
+    p99 = figure.latency(0.99)
+    return f"{number(figure.rate)} {figure.unit}" + (f" ({_ms(p99)} ms)" if p99 else "")
+
+
+def _ratios(ours: Sequence[Figure | None], theirs: Sequence[Figure | None]) -> str:
+    """What we reach of theirs, for each engine; empty where there is nothing to compare with."""
+    if not any(theirs):
+        return ""
+    return " / ".join(
+        number(one.rate / other.rate) if one and other and other.rate else "–"
+        for one, other in zip(ours, theirs, strict=True)
+    )
 
 
 def as_value(figures: Sequence[Figure], notes: Sequence[str], where: Machine) -> dict[str, Any]:
@@ -97,6 +125,19 @@ def as_value(figures: Sequence[Figure], notes: Sequence[str], where: Machine) ->
         ],
         "notes": list(notes),
     }
+
+
+def _compared(figures: Sequence[Figure]) -> Iterator[tuple[str, ...]]:
+    """The node's rate by that of everything else that did the same on the same engine, or on none."""
+    for ours in figures:
+        if not ours.target.startswith("tocsin-"):
+            continue
+        others = [engine for engine in _ENGINES if not ours.target.endswith(f"-{engine}")]
+        for theirs in figures:
+            same = (theirs.scenario, theirs.case) == (ours.scenario, ours.case) and theirs is not ours
+            if same and theirs.rate and not any(theirs.target.endswith(f"-{engine}") for engine in others):
+                ratio = number(ours.rate / theirs.rate)
+                yield (ours.scenario, ours.case, ours.target, theirs.target, f"{ratio} ×")
 
 
 def _figure_as_value(figure: Figure) -> dict[str, Any]:
@@ -151,7 +192,8 @@ def _wanted(goal: Goal) -> str:
 
 
 def _found(goal: Goal) -> str:
-    return f"{number(goal.found)} {goal.unit}"
+    found = f"{goal.found:.0f}" if goal.unit == "objects" else number(goal.found)
+    return f"{found} {goal.unit}"
 
 
 def _said(goal: Goal) -> str:
@@ -177,8 +219,3 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file of the report."""
-    path.write_text(text + "\n", encoding="utf-8")

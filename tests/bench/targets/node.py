@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +11,9 @@ from tests.bench.client import Broken
 from tests.bench.corpus import Corpus
 from tests.bench.processes import Server, launch
 from tests.bench.targets.taxii import MEDIA_TYPE, TaxiiTarget, basic
+from typer.testing import CliRunner
 
+from tocsin.cli.main import make_app
 from tocsin.settings import Home
 from tocsin.sharing.apply import in_force
 from tocsin.stix.objects import ObjectVersion, from_micros, named, read_object
@@ -80,12 +81,10 @@ rules:
 
 
 def tocsin(home: Path, *words: str) -> str:
-    """Run a command as an operator does; its standard output. Raises Broken with what it said."""
-    done = subprocess.run(
-        [TOCSIN, *words, "--home", home], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-    if done.returncode != 0:
-        raise Broken(f"tocsin {' '.join(words)}: {done.stderr.strip()[-500:]}")
+    """A command as an operator types it, in this process; its standard output. Raises Broken with what it said."""
+    done = CliRunner().invoke(make_app(), [*words, "--home", str(home)])
+    if done.exit_code != 0:
+        raise Broken(f"tocsin {' '.join(words)}: {done.stderr.strip()[-500:]} {done.exception!r}")
     return done.stdout.strip()
 
 
