@@ -366,9 +366,9 @@ async def test_what_is_named_by_something_that_stands(store):
         await objects.note_references(
             tx,
             [
-                (seqs[one.id], one.id, ["identity--x", "identity--y"]),
-                (seqs[two.id], two.id, ["identity--y"]),
-                (older.seq, one.id, ["identity--z"]),  # a version that does not stand
+                (seqs[one.id], ["identity--x", "identity--y"]),
+                (seqs[two.id], ["identity--y"]),
+                (older.seq, ["identity--z"]),  # a version that does not stand
             ],
         )
         asked = ["identity--x", "identity--y", "identity--z"]
@@ -416,7 +416,7 @@ async def test_who_posted_an_object_first_stays_its_poster_until_he_deletes_it(s
 async def test_a_status_is_for_whoever_posted_and_forgotten_in_time(store):
     async with store.writing() as tx:
         collection_id = await make_collection(tx)
-        await postings.put_status(tx, "s1", "anna", collection_id, {"total_count": 1}, 100)
+        await postings.put_status(tx, "s1", "anna", collection_id, b'{"total_count":1}', 100)
         assert await postings.status(tx, "s1", "anna") == {"total_count": 1}
         assert await postings.status(tx, "s1", "bert") is None
         assert await postings.prune_statuses(tx, 100) == 0

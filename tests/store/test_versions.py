@@ -253,8 +253,8 @@ async def test_what_each_version_names_is_noted(store):
     async with store.writing() as tx:
         one, newer = [(await keep(tx, incident(1, version))).seq for version in (V1, V2)]
         other = (await keep(tx, incident(2))).seq
-        await objects.note_references(tx, [(one, incident_id(1), ["x", "y", "x"]), (other, incident_id(2), ["y"])])
-        await objects.note_references(tx, [(newer, incident_id(1), ["z"]), (newer, incident_id(1), [])])
+        await objects.note_references(tx, [(one, ["x", "y", "x"]), (other, ["y"])])
+        await objects.note_references(tx, [(newer, ["z"]), (newer, [])])
         assert await objects.referring(tx, ["x"]) == {incident_id(1)}
         assert await objects.referring(tx, ["y", "z"]) == {incident_id(1), incident_id(2)}
         assert await objects.referring(tx, []) == set()

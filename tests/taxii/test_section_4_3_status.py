@@ -1,5 +1,6 @@
 """TAXII 2.1 §4.3 Get status: what became of a POST, for whoever sent it."""
 
+import json
 import uuid
 
 import httpx2
@@ -32,7 +33,9 @@ async def test_a_status_is_kept_for_more_than_a_day_and_not_for_ever(node):
     async with node.store.writing() as tx:
         now = await tx.now()
         for id_, age in ((kept, 25), (forgotten, 49)):
-            await postings.put_status(tx, id_, node.parties["walt"], REGIONAL, {"id": id_}, now - age * hour)
+            await postings.put_status(
+                tx, id_, node.parties["walt"], REGIONAL, json.dumps({"id": id_}).encode(), now - age * hour
+            )
     await node.post({"objects": []})
     assert (await node.get(f"/exchange/status/{kept}/", by="walt")).status_code == 200
     assert (await node.get(f"/exchange/status/{forgotten}/", by="walt")).status_code == 404

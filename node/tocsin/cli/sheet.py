@@ -21,13 +21,23 @@ from tocsin.sharing.explain import Explanation, explain
 from tocsin.sharing.node import OURS
 from tocsin.stix.effects import categories
 from tocsin.stix.incident import Moment, findings_sentence, read_effects
-from tocsin.store import audit, objects, parties, publications, records, releases
+from tocsin.store import audit, copies, objects, parties, publications, records, releases
 from tocsin.store.audit import AuditEntry
 from tocsin.store.objects import HeldVersion, Source
 from tocsin.store.parties import Party
 from tocsin.store.records import Assessment, Belonging, Record
 from tocsin.store.transaction import Transaction
 
+_LOGGED = {
+    ("put", "whole"): "whole",
+    ("put", "copy"): "redacted",
+    ("revoke", "whole"): "revoked",
+    ("revoke", "copy"): "revoked",
+    ("withdraw", "whole"): "withdrawn",
+    ("withdraw", "copy"): "withdrawn",
+    ("prune", "whole"): "pruned",
+    ("prune", "copy"): "pruned",
+}
 EVERYWHERE = ""  # the collection of a word on all collections
 _ROLES_WITH_NAMES = ("victim", "reporter")
 _SAID = {
@@ -187,9 +197,23 @@ async def read_sheet(tx: Transaction, here: Session, configuration: Configuratio
         people={party.id: party for party in await parties.parties(tx)},
         newer=await find_newer(tx, configuration, id_, explanations),
         assessments=tuple(await records.assessments(tx, id_)),
-        happened=tuple(await audit.entries(tx, id_)),
+        happened=await _happened(tx, id_),
         tz=zone(configuration.settings.node.timezone),
     )
+
+
+async def _happened(tx: Transaction, id_: str) -> tuple[AuditEntry, ...]:
+    """What was done to an object here, and what the logs say of it and of its copies, latest first."""
+    links = await copies.all_copies_of(tx, id_)
+    logged = await releases.history(tx, [id_, *(link.copy_id for link in links)])
+    found = [
+        AuditEntry(
+            0, one.at, _LOGGED[one.op, one.form], id_, {"collection": one.collection, "rules": list(one.rules)}
+        )
+        for one in logged
+    ]
+    both = [*await audit.entries(tx, id_), *reversed(found)]
+    return tuple(sorted(both, key=lambda entry: entry.at, reverse=True))
 
 
 async def _names(tx: Transaction, belongings: Sequence[Belonging]) -> dict[str, tuple[str, ...]]:

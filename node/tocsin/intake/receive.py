@@ -11,7 +11,7 @@ a word binds its source only, and what is authentic wins over what is asserted, 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tocsin.errors import BadInput
 from tocsin.policy.configuration import Configuration
@@ -28,8 +28,7 @@ from tocsin.store.transaction import Transaction
 State = Literal["stored", "duplicate", "quarantined", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """One offered object as read and checked: the version, or why it is refused, or both.
 
     `hops`: how many nodes it passed before (0: it is from its creator's own). `names`: every object that it names.
@@ -41,8 +40,7 @@ class Read:
     names: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """What became of one offered object. `id` and `version` are empty when they could not be read."""
 
     outcome: State
@@ -52,8 +50,7 @@ class Received:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(NamedTuple):
     """What a writer is told of one object (TAXII 2.1 §4.3.1)."""
 
     outcome: Literal["success", "failure"]
@@ -342,6 +339,7 @@ class _Door:
             authentic=pinned is not None and hops == 0 and pinned in (version.creator, version.id),
             hops=hops,
             at=now,
+            creator=version.creator,
         )
 
 

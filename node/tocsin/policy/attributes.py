@@ -157,9 +157,8 @@ FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 def attributes(value: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
     """The attributes of an object. `tlp` is its own marking, "" without one, `red` when not understood."""
     level = marked(value).level
-    found = read_effects(value)
     return {
-        **(_NOTHING_SAID if found is None else _said(found)),
+        **said_of_effects(value),
         "type": value["type"],
         "origin": provenance.origin,
         "owner": provenance.owner,
@@ -173,6 +172,16 @@ def attributes(value: Mapping[str, Any], provenance: Provenance) -> dict[str, An
         "confidence": _number(value.get("confidence")),
         "reviewed": provenance.reviewed,
     }
+
+
+# the attributes that are properties of the object as they stand there
+PROPERTIES: Mapping[str, str] = {"creator": "created_by_ref", "revoked": "revoked", "confidence": "confidence"}
+
+
+def said_of_effects(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes that an object's effects extension gives it."""
+    found = read_effects(value)
+    return _NOTHING_SAID if found is None else _said(found)
 
 
 def _said(found: Findings) -> dict[str, Any]:
@@ -228,3 +237,4 @@ def _number(value: object) -> Any:
 
 # an object without the extension has no type, not an undetermined one
 _NOTHING_SAID: Mapping[str, Any] = _said(Findings()) | {"effect_type": ""}
+OF_EFFECTS = frozenset(_NOTHING_SAID)

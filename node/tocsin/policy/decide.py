@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from tocsin.policy.attributes import ANY_ORIGIN, OURS, Provenance, attributes, within
+from tocsin.policy.attributes import (
+    ANY_ORIGIN,
+    OF_EFFECTS,
+    OURS,
+    PROPERTIES,
+    Provenance,
+    attributes,
+    said_of_effects,
+    within,
+)
 from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole
 from tocsin.policy.expression import Data, ExpressionFailed, prepare
 from tocsin.policy.rules import Policy, Range, Reader, Rule, Wanted
@@ -42,6 +51,55 @@ def decide_creator(
 ) -> Decision:
     """The same for a creator's identity that enters because an object names it: it needs no rule that allows."""
     return _decide(policy, collection, value, provenance, readers, needs_allow=False)
+
+
+@dataclass(slots=True)
+class Precedents:
+    """The decisions of one policy in one collection: what is alike in all that its rules ask for is decided alike.
+
+    A thousand objects of one writer often differ in nothing that a rule asks for. Where a rule looks into the
+    object itself, or parts of the object are marked by themselves, each is decided anew.
+    """
+
+    policy: Policy
+    collection: CollectionSettings
+    readers: Sequence[Reader]
+    _sees_all: bool = field(init=False)  # a rule looks into the objects themselves
+    _properties: tuple[str, ...] = field(init=False)  # of the object, that rules ask for
+    _effects: tuple[str, ...] = field(init=False)  # attributes of its effects extension, that rules ask for
+    _decided: dict[tuple[Any, ...], Decision] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        rules = self.policy.rules
+        asked = {name for rule in rules for name in (*rule.match, *rule.asks_for)}
+        self._sees_all = any(rule.looks_inside for rule in rules)
+        self._properties = tuple(PROPERTIES[name] for name in sorted(asked & PROPERTIES.keys()))
+        self._effects = tuple(sorted(asked & OF_EFFECTS))
+
+    def decide(self, value: Mapping[str, Any], provenance: Provenance) -> Decision:
+        """The same as `decide`."""
+        if self._sees_all or "granular_markings" in value:
+            return decide(self.policy, self.collection, value, provenance, self.readers)
+        alike: tuple[Any, ...] = (
+            provenance,
+            value["type"],
+            tuple(value.get("object_marking_refs", ())),
+            *(value.get(name) for name in self._properties),
+        )
+        if self._effects:
+            said = said_of_effects(value)
+            alike += tuple(
+                tuple(found) if isinstance(found := said[name], list) else found for name in self._effects
+            )
+        decision = self._decided.get(alike)
+        if decision is None:
+            decision = decide(self.policy, self.collection, value, provenance, self.readers)
+            if len(self._decided) < _MOST_PRECEDENTS:
+                self._decided[alike] = decision
+        return decision
+
+
+_MOST_PRECEDENTS = 10_000
 
 
 def counts_as(collection: CollectionSettings, value: Mapping[str, Any], provenance: Provenance) -> Tlp:

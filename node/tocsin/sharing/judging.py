@@ -6,7 +6,7 @@ what a redacted copy would look like (2.9). `release` carries the verdicts out, 
 shows them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from tocsin.policy.closure import Candidate, Settled, State, closed_copy, settle
 from tocsin.policy.decide import decide, decide_creator
 from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole
 from tocsin.policy.redact import GROUPS, CopyImpossible, redacted
+from tocsin.sharing.newcomers import Newcomers
 from tocsin.sharing.node import OURS
 from tocsin.sharing.subjects import Court, Lineage, Subject, load_subjects
 from tocsin.stix.objects import FREE_TYPES, keyed_id, named
@@ -153,9 +154,10 @@ class _Docket:
     creators: dict[str, set[str]] = field(default_factory=dict)
     created_before: set[str] = field(default_factory=set)  # of those, whom something that stands names
     unneeded: set[str] = field(default_factory=set)  # identities that turned out to be nobody's creator here
+    newcomers: Newcomers = field(default_factory=Newcomers)  # what enters whole without being judged here
 
     def stands(self, id_: str) -> State:
-        if id_ in self.standing:
+        if id_ in self.standing or id_ in self.newcomers.entering:
             return State.WHOLE
         link = self.links.get(id_)
         return State.COPY if link is not None and link.copy_id in self.standing else State.OUT
@@ -169,15 +171,18 @@ class _Docket:
         return keyed_id(self.court.node.secret, kind, "copy", self.court.collection_id, id_, "0"), 0
 
 
-async def judge(tx: Transaction, court: Court, object_ids: Iterable[str]) -> list[Verdict]:
+async def judge(
+    tx: Transaction, court: Court, object_ids: Iterable[str], newcomers: Newcomers | None = None
+) -> list[Verdict]:
     """The verdict on each object, and on whatever would enter together with one of them because it is named.
 
-    What is named enters before what names it: the order of the answer is the order in which to write it.
+    `newcomers` enter in any case, and what they name is judged. What is named enters before what names it: the
+    order of the answer is the order in which to write it.
     """
-    asked = list(dict.fromkeys(object_ids))
-    ours = await copies.originals_of(tx, asked)
-    asked = [id_ for id_ in asked if id_ not in ours]  # a copy stands or falls with its original
-    docket = _Docket(court)
+    asked = dict.fromkeys(object_ids)
+    for copy_id in await copies.originals_of(tx, asked):
+        del asked[copy_id]  # a copy stands or falls with its original
+    docket = _Docket(court, newcomers=newcomers or Newcomers())
     await _open_cases(tx, docket, asked)
     _follow_incidents(docket)
     settled, made = _settle(docket)
@@ -187,19 +192,20 @@ async def judge(tx: Transaction, court: Court, object_ids: Iterable[str]) -> lis
         for id_, case in docket.cases.items()
         if id_ in asked or states[id_] is not docket.stands(id_)
     ]
-    return sorted(verdicts, key=lambda verdict: _rank(verdict.subject.type))
+    return sorted(verdicts, key=lambda verdict: rank(verdict.subject.type))
 
 
 # --- opening: the cases, and what they name ------------------------------------------------------------------
 
 
-async def _open_cases(tx: Transaction, docket: _Docket, asked: list[str]) -> None:
+async def _open_cases(tx: Transaction, docket: _Docket, asked: Collection[str]) -> None:
     """Open the cases asked for, then, wave by wave, those of what they name and is held but does not stand.
 
     The incident that something was made with is opened always: its own judgement counts for its company.
     """
     subjects: dict[str, Subject] = {}
-    wave = asked
+    _note_creators(docket, docket.newcomers.creators)
+    wave = [*asked, *await _unopened(tx, docket, docket.newcomers.names, asked)]
     while wave:
         await _look_up_standing(tx, docket, wave)
         subjects |= await load_subjects(tx, docket.court, wave, docket.standing)
@@ -220,11 +226,24 @@ async def _open_cases(tx: Transaction, docket: _Docket, asked: list[str]) -> Non
             case = docket.cases[id_]
             for hearing in (case.hearing, *case.others):
                 if hearing.allowed and hearing.lineage is not None:
-                    names |= hearing.lineage.newest.names | {docket.court.node.identity}
+                    names |= hearing.lineage.newest.names or {docket.court.node.identity}
                     anchors |= hearing.lineage.anchors
-        unopened = sorted((names | anchors) - set(subjects))
-        await _look_up_standing(tx, docket, unopened)
-        wave = [id_ for id_ in unopened if id_ in anchors or docket.stands(id_) is State.OUT]
+        wave = await _unopened(tx, docket, names, subjects, anchors)
+
+
+async def _unopened(
+    tx: Transaction,
+    docket: _Docket,
+    names: Set[str],
+    opened: Container[str],
+    anchors: Set[str] = frozenset(),
+) -> list[str]:
+    """What is named and does not stand here, and what something was made with: whoever is not opened yet."""
+    if names:
+        names = names | {docket.court.node.identity}
+    unopened = sorted(id_ for id_ in names | anchors if id_ not in opened)
+    await _look_up_standing(tx, docket, unopened)
+    return [id_ for id_ in unopened if id_ in anchors or docket.stands(id_) is State.OUT]
 
 
 def _speaking(docket: _Docket, ids: Iterable[str]) -> dict[str, set[str]]:
@@ -475,6 +494,7 @@ def _no_longer_free(docket: _Docket, states: Mapping[str, State]) -> bool:
         for id_, case in docket.cases.items()
         if case.lineage is not None and states[id_] is State.WHOLE and case.lineage.newest.creator
     }
+    speaking |= docket.newcomers.creators.keys()
     fresh = {
         id_
         for id_, case in docket.cases.items()
@@ -558,7 +578,7 @@ async def _drop_unnamed(
         lineage = docket.cases[id_].lineage
         return lineage.newest.names if lineage is not None else frozenset()
 
-    wave = {name for id_ in entering - free for name in names(id_)}
+    wave = docket.newcomers.names.union(*(names(id_) for id_ in entering - free))
     # what is judged here counts by how it will stand, the rest of the collection by how it stands
     judged = [*states, *(link.copy_id for id_ in states if (link := docket.links.get(id_)))]
     here = docket.court.collection_id
@@ -639,7 +659,8 @@ def _entering(docket: _Docket, case: _Case) -> tuple[HeldVersion, ...]:
 _RANK = ("extension-definition", "marking-definition", "identity")
 
 
-def _rank(kind: str) -> int:
+def rank(kind: str) -> int:
+    """The place of a type when several objects enter at once: what is named before what names it."""
     if kind in _RANK:
         return _RANK.index(kind)
     return len(_RANK) + (kind in ("relationship", "sighting"))

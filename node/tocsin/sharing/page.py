@@ -9,15 +9,27 @@ from collections.abc import Collection, Iterable
 
 from tocsin.store import grants, pages, releases
 from tocsin.store.objects import HeldVersion
-from tocsin.store.pages import ChangePage, Filter, ReleasePage
-from tocsin.store.transaction import Transaction
+from tocsin.store.moment import Moment
+from tocsin.store.pages import ChangePage, ContentPage, Filter, ReleasePage
+from tocsin.store.transaction import Store, Transaction
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of objects; one object is always given
 
 
-async def read_page(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
-    """Standing entries in the order of the log, with their bytes."""
-    return await pages.page(tx, collection_id, what, limit, max_bytes=MAX_PAGE_BYTES)
+async def read_page(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ContentPage:
+    """Standing entries in the order of the log, as bytes."""
+    return await pages.content(tx, collection_id, what, limit, max_bytes=MAX_PAGE_BYTES)
+
+
+async def glance_at_page(
+    store: Store, collection_id: str, what: Filter, limit: int, moment: Moment
+) -> ContentPage | None:
+    """The same without a transaction; None where it is not of the given moment, or asked too rarely for that."""
+    found = await pages.glance(store, collection_id, what, limit, max_bytes=MAX_PAGE_BYTES)
+    if found is None:
+        return None
+    page, of = found
+    return page if of == moment else None
 
 
 async def read_manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:

@@ -6,22 +6,23 @@ judging goes on until nothing changes any more.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration
 from tocsin.policy.decision import Reason
 from tocsin.policy.redact import without_dates_hash
-from tocsin.sharing.judging import RedactedCopy, Verdict, judge
+from tocsin.sharing.judging import RedactedCopy, Verdict, judge, rank
+from tocsin.sharing.newcomers import Newcomers, tell_apart
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.subjects import Court
 from tocsin.stix.objects import make_object, named, next_version
-from tocsin.store import audit, copies, objects, publications, records, releases
+from tocsin.store import audit, copies, objects, parties, publications, records, releases
 from tocsin.store.copies import CopyLink
 from tocsin.store.objects import Word
+from tocsin.store.parties import Party
 from tocsin.store.releases import Entry, Standing
 from tocsin.store.transaction import Transaction
 
@@ -30,8 +31,7 @@ What = Literal["whole", "redacted", "revoked", "withdrawn", "unchanged", "withhe
 MOVED: frozenset[What] = frozenset({"whole", "redacted", "revoked", "withdrawn"})
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one object in one collection: the word, the rule and the reason, what a copy leaves out.
 
     `before` and `after`: how it stood, and how it stands. `stands_as`: the id under which readers find it.
@@ -69,31 +69,35 @@ async def release(
         if key in rows and (keys is None or key in keys)
     ]
     await releases.lock(tx, sorted(court.collection_id for court in courts))
+    people = {party.id: party for party in await parties.parties(tx)}
     outcomes = []
     for court in courts:
-        outcomes += await _release_in(tx, court, asked, now)
+        outcomes += await _release_in(tx, court, people, asked, now)
     return outcomes
 
 
-async def _release_in(tx: Transaction, court: Court, asked: list[str], now: int) -> list[Outcome]:
+async def _release_in(
+    tx: Transaction, court: Court, people: Mapping[str, Party], asked: list[str], now: int
+) -> list[Outcome]:
     found: dict[str, Outcome] = {}
     stuck: list[Reason] = []
     wave: list[str] = asked
     while wave:
-        verdicts = await judge(tx, court, wave)
-        entries: list[Entry] = []
-        outcomes: list[Outcome] = []
+        newcomers, rest = tell_apart(tx, court, people, wave)
+        verdicts = await judge(tx, court, rest, newcomers)
+        entries, outcomes = _let_in(court, newcomers)
         for verdict in verdicts:
             written, outcome = await _carry_out(tx, court, verdict, now)
             entries += written
             outcomes.append(outcome)
             if verdict.stuck:
                 stuck += verdict.reasons
+        entries.sort(key=lambda entry: rank(entry.type))
         await releases.append(tx, court.collection_id, entries, court.configuration.sha256, now)
         await _note_what_was_let_in(tx, court, verdicts, now)
         await _let_go(tx, court, verdicts, entries, now)
         _add(found, outcomes, asked)
-        wave = await _concerned(tx, verdicts, outcomes)
+        wave = await _concerned(tx, verdicts, outcomes, newcomers)
     if stuck:
         await releases.set_stuck(tx, court.collection_id, f"{stuck[0].rule}: {stuck[0].text}")
     await _note(tx, court, found.values(), now)
@@ -105,9 +109,24 @@ def _add(found: dict[str, Outcome], outcomes: list[Outcome], asked: Collection[s
     for outcome in outcomes:
         first = found.get(outcome.object_id)
         if outcome.what in MOVED:
-            found[outcome.object_id] = outcome if first is None else replace(outcome, before=first.before)
+            found[outcome.object_id] = outcome if first is None else outcome._replace(before=first.before)
         elif first is None and outcome.object_id in asked:
             found[outcome.object_id] = outcome
+
+
+def _let_in(court: Court, newcomers: Newcomers) -> tuple[list[Entry], list[Outcome]]:
+    """The entries of newcomers, and the word for each."""
+    entries, outcomes = [], []
+    for id_, (version, decision) in newcomers.entering.items():
+        rules = tuple(dict.fromkeys(reason.rule for reason in decision.reasons))
+        entries.append(
+            Entry("put", id_, version.type, version.seq, version.version_key, "whole", hops=0, rules=rules)
+        )
+        outcomes.append(Outcome(court.key, id_, "whole", decision.reasons, stands_as=id_, after=State.WHOLE))
+    outcomes += [
+        Outcome(court.key, id_, "withheld", decision.reasons) for id_, decision in newcomers.denied.items()
+    ]
+    return entries, outcomes
 
 
 async def _note_what_was_let_in(tx: Transaction, court: Court, verdicts: list[Verdict], now: int) -> None:
@@ -142,11 +161,13 @@ async def _let_go(tx: Transaction, court: Court, verdicts: list[Verdict], entrie
     await publications.uncover_held(tx, court.collection_id, left)
 
 
-async def _concerned(tx: Transaction, verdicts: list[Verdict], outcomes: list[Outcome]) -> list[str]:
+async def _concerned(
+    tx: Transaction, verdicts: list[Verdict], outcomes: list[Outcome], newcomers: Newcomers
+) -> list[str]:
     """Whom it concerns that these entered, left or changed: who names them, what was made with them, and whom they
     named when they stood. What everything names concerns nobody by entering."""
     changed = {outcome.object_id for outcome in outcomes if outcome.what in MOVED}
-    moved: set[str] = set()
+    moved = set(newcomers.entering)
     for verdict in verdicts:
         entered = verdict.stands is State.OUT
         if verdict.state is not verdict.stands and not (entered and verdict.subject.constant):
@@ -251,7 +272,9 @@ async def _bare_revocation(tx: Transaction, court: Court, verdict: Verdict, now:
     """A revocation whose content policy does not allow: id, type and dates, kept for this log alone."""
     version = make_object(verdict.revocation or {})
     (stored,) = await objects.add_versions(tx, [version], received=now)
-    word = Word(stored.seq, OURS, court.collection_id, "revoke", authentic=False, hops=0, at=now)
+    word = Word(
+        stored.seq, OURS, court.collection_id, "revoke", authentic=False, hops=0, at=now, creator=version.creator
+    )
     await objects.set_words(tx, [word])
     await objects.note_references(tx, [(stored.seq, named(version.value))])
     if verdict.standing is not None and any(one.seq == stored.seq for one in verdict.standing.versions.values()):
@@ -270,7 +293,9 @@ async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> li
         return []
     version = make_object(await _dated(tx, copy, now))
     (stored,) = await objects.add_versions(tx, [version], received=now)
-    word = Word(stored.seq, OURS, court.collection_id, "put", authentic=True, hops=0, at=now)
+    word = Word(
+        stored.seq, OURS, court.collection_id, "put", authentic=True, hops=0, at=now, creator=version.creator
+    )
     await objects.set_words(tx, [word])
     await objects.note_references(tx, [(stored.seq, named(version.value))])
     # what an older copy shows was decided under other rules, or of another version: one copy stands at a time
@@ -279,7 +304,7 @@ async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> li
         tx, CopyLink(court.collection_id, verdict.id, copy.id, copy.generation, digest, copy.omitted)
     )
     entry = _entry(verdict, copy.id, stored.seq, stored.version_key, revoked=version.revoked)
-    return [*older, replace(entry, form="copy", hops=0)]  # a copy is ours, whatever it is a copy of
+    return [*older, entry._replace(form="copy", hops=0)]  # a copy is ours, whatever it is a copy of
 
 
 def _entry(verdict: Verdict, object_id: str, seq: int, version_key: str, *, revoked: bool) -> Entry:

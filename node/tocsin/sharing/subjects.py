@@ -14,6 +14,7 @@ from typing import Literal
 
 from tocsin.policy.attributes import Provenance
 from tocsin.policy.configuration import Configuration, Reader
+from tocsin.policy.decide import Precedents
 from tocsin.policy.redact import Side
 from tocsin.policy.rules import Policy
 from tocsin.settings import CollectionSettings
@@ -43,11 +44,13 @@ class Court:
     settings: CollectionSettings = field(init=False)
     policy: Policy = field(init=False)
     readers: tuple[Reader, ...] = field(init=False)
+    precedents: Precedents = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", self.configuration.settings.collections[self.key])
         object.__setattr__(self, "policy", self.configuration.policy_of(self.key))
         object.__setattr__(self, "readers", self.configuration.readers(self.key))
+        object.__setattr__(self, "precedents", Precedents(self.policy, self.settings, self.readers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,28 +207,34 @@ class _Hearing:
                     Lineage(
                         party_id=party_id,
                         versions=tuple(version for version, _ in told),
-                        provenance=self._provenance(source, reviewed=bool(self.assessed & set(covers))),
+                        provenance=provenance_of(
+                            self.court,
+                            self.people.get(source.party_id),
+                            source,
+                            reviewed=bool(self.assessed & set(covers)),
+                        ),
                         hops=self._hops(source),
                         anchors=frozenset(letting) - {id_} if party_id == OURS else frozenset(),
                     )
                 )
         return found
 
-    def _provenance(self, source: Source, *, reviewed: bool) -> Provenance:
-        party = self.people.get(source.party_id)
-        return Provenance(
-            origin="ours" if party is None else party.name,
-            posted_here=source.collection_id == self.court.collection_id,
-            owner="" if party is None or party.kind == "peer" else party.name,
-            authentic=source.authentic,
-            hops=source.hops,
-            reviewed=reviewed and party is None,
-        )
-
     def _hops(self, source: Source) -> int:
         """0 for what is ours or what an account brought to us; else one more than the peer's count."""
         party = self.people.get(source.party_id)
         return 0 if party is None or party.kind == "account" else source.hops + 1
+
+
+def provenance_of(court: Court, party: Party | None, source: Source, *, reviewed: bool) -> Provenance:
+    """A source's word as rules see it; `party` is None for this node itself."""
+    return Provenance(
+        origin="ours" if party is None else party.name,
+        posted_here=source.collection_id == court.collection_id,
+        owner="" if party is None or party.kind == "peer" else party.name,
+        authentic=source.authentic,
+        hops=source.hops,
+        reviewed=reviewed and party is None,
+    )
 
 
 def _is_ours(source: Source) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import (
     select,
 )
 
-from tocsin.store.tables import copy
+from tocsin.store.tables import collection, copy
 from tocsin.store.transaction import Transaction, in_batches
 
 
@@ -49,6 +49,13 @@ async def put_copy(tx: Transaction, link: CopyLink) -> None:
 async def copies_of(tx: Transaction, collection_id: str, original_ids: Iterable[str]) -> dict[str, CopyLink]:
     """The copies that were ever made of originals for one collection, by the original's id."""
     return {link.original_id: link for link in await _links(tx, collection_id, copy.c.original_id, original_ids)}
+
+
+async def all_copies_of(tx: Transaction, original_id: str) -> list[CopyLink]:
+    """The copies that were ever made of an original, for whatever collection."""
+    known = select(collection.c.id)  # named one by one, because the key begins with them
+    wanted = select(copy).where(copy.c.collection_id.in_(known), copy.c.original_id == original_id)
+    return [_link(row) for row in await tx.connection.execute(wanted)]
 
 
 async def originals_of(tx: Transaction, copy_ids: Iterable[str]) -> dict[str, CopyLink]:

@@ -6,8 +6,8 @@ writes objects holds the locks of the logs from before it looks (`releases.lock`
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import InitVar, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, cast
 
 from tocsin.errors import NotFound
 from tocsin.stix.canonical import read_json
@@ -16,8 +16,7 @@ from tocsin.stix.objects import ObjectVersion, named
 Say = Literal["put", "withdraw", "revoke"]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The last word of one (party, collection) on a version. Times in microseconds."""
 
     party_id: str
@@ -33,11 +32,12 @@ class Source:
         return self.word != "withdraw"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HeldVersion:
     """One version as kept here. `sources`: the live ones, nearest first; `value` is parsed when first read.
 
-    `raw` is empty once the content was forgotten.
+    `raw` is empty once the content was forgotten. Nobody changes one; it is not frozen because that makes each
+    three times as dear, and envelopes have a thousand.
     """
 
     seq: int
@@ -51,12 +51,8 @@ class HeldVersion:
     received: int
     raw: bytes = field(repr=False)
     sources: tuple[Source, ...] = ()
-    known: InitVar[Mapping[str, Any] | None] = None  # the object, where it was parsed already
-    _value: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
-    _names: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
-
-    def __post_init__(self, known: Mapping[str, Any] | None) -> None:
-        object.__setattr__(self, "_value", known)
+    _value: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    _names: frozenset[str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def value(self) -> Mapping[str, Any]:
@@ -64,16 +60,14 @@ class HeldVersion:
         if self._value is None:
             if not self.raw:
                 raise NotFound(f"the content of {self.id}, version {self.version}, is no longer kept")
-            object.__setattr__(self, "_value", read_json(self.raw))  # frozen to everybody else
-        assert self._value is not None  # noqa: S101  (for the type checker)
+            self._value = cast(Mapping[str, Any], read_json(self.raw))
         return self._value
 
     @property
     def names(self) -> frozenset[str]:
         """Every object that it names (`stix.objects.named`), looked up once."""
         if self._names is None:
-            object.__setattr__(self, "_names", frozenset(named(self.value)))
-        assert self._names is not None  # noqa: S101  (for the type checker)
+            self._names = frozenset(named(self.value))
         return self._names
 
     @property
@@ -106,11 +100,13 @@ class _Kept:
     def say(self, said: Source) -> None:
         source = (said.party_id, said.collection_id)
         if (before := self.words.get(source)) is not None:
-            said = replace(said, first_heard=before.first_heard)
+            said = said._replace(first_heard=before.first_heard)
         self.words[source] = said
+        if len(self.words) == 1 and before is None:
+            self.version.sources = (said,) if said.live else ()  # nobody has seen it yet
+            return
         live = (one for one in self.words.values() if one.live)
-        known = self.version
-        self.version = replace(known, sources=tuple(sorted(live, key=nearest_first)), known=known._value)
+        self.version = replace(self.version, sources=tuple(sorted(live, key=nearest_first)))
 
 
 @dataclass(slots=True)

@@ -7,8 +7,7 @@ source is left, `forget_unheld` destroys the bytes and keeps the fact.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Integer, Row, Select, and_, cast, exists, func, literal_column, or_, select, update
 
@@ -21,8 +20,7 @@ from tocsin.store.transaction import Transaction, in_batches
 __all__ = ["HeldVersion", "Say", "Source"]  # what callers need beside what is below
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """Where a version is kept. `new`: its bytes were not here before."""
 
     seq: int
@@ -31,9 +29,11 @@ class Stored:
     version_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """What one source says of one version. `party_id` and `collection_id` are '' for what this node made."""
+class Word(NamedTuple):
+    """What one source says of one version. `party_id` and `collection_id` are '' for what this node made.
+
+    `creator` is the version's; a withdrawal may leave it out.
+    """
 
     seq: int
     party_id: str
@@ -42,6 +42,7 @@ class Word:
     authentic: bool
     hops: int
     at: int
+    creator: str | None = None
 
 
 # --- storing -------------------------------------------------------------------------------------------------
@@ -118,7 +119,6 @@ _COLUMNS = (
     "sha256",
     "raw",
     "versioned",
-    "creator",
     "spec_version",
     "received",
 )
@@ -154,10 +154,10 @@ async def _insert(
                 version_key=row[3],
                 sha256=version.sha256,
                 versioned=row[6],
-                spec_version=row[8],
+                spec_version=row[7],
                 received=received,
                 raw=version.raw,
-                known=version.value,
+                _value=version.value,
             )
         )
 
@@ -172,7 +172,6 @@ def _row(version: ObjectVersion, received: int) -> tuple[Any, ...]:
         version.sha256,
         version.raw,
         version.version is not None,
-        version.creator,
         _spec_version(version),
         received,
     )
@@ -196,9 +195,10 @@ async def set_word(
     authentic: bool,
     hops: int,
     at: int,
+    creator: str | None = None,
 ) -> None:
     """Note one source's last word on one version; see `set_words`."""
-    await set_words(tx, [Word(seq, party_id, collection_id, word, authentic, hops, at)])
+    await set_words(tx, [Word(seq, party_id, collection_id, word, authentic, hops, at, creator)])
 
 
 async def set_words(tx: Transaction, words: Iterable[Word]) -> None:
@@ -213,12 +213,13 @@ async def set_words(tx: Transaction, words: Iterable[Word]) -> None:
             word.hops,
             word.at,
             word.at,
+            word.creator,
         )
         for word in words
     }
     await bulk.insert(tx, source, _SOURCE, [rows[key] for key in sorted(rows)], conflict=_SAID_BEFORE)
     for row in rows.values():
-        tx.fresh.say(row[0], Source(*row[1:]))
+        tx.fresh.say(row[0], Source(*row[1:-1]))
 
 
 _SOURCE = (
@@ -230,6 +231,7 @@ _SOURCE = (
     "hops",
     "first_heard",
     "last_heard",
+    "creator",
 )
 _SAID_BEFORE = bulk.Conflict(_SOURCE[:3], ("word", "authentic", "hops", "last_heard"))
 

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import (
     and_,
     delete,
-    or_,
     select,
     update,
 )
 
 from tocsin.errors import NotFound
+from tocsin.store import bulk
 from tocsin.store.tables import posting
 from tocsin.store.tables import status as status_table
 from tocsin.store.transaction import Transaction, in_batches
@@ -32,20 +32,17 @@ async def put_postings(
     tx: Transaction, collection_id: str, object_ids: Iterable[str], party_id: str, now: int
 ) -> None:
     """Note that a party posted objects here. Who posted one first stays its poster, until he deletes it."""
-    insert = tx.insert(posting)
-    free = or_(posting.c.deleted.is_not(None), posting.c.party_id == party_id)
-    noted = insert.on_conflict_do_update(
-        index_elements=["collection_id", "object_id"],
-        set_={"party_id": insert.excluded.party_id, "posted": insert.excluded.posted, "deleted": None},
-        where=free,
-    )
-    rows = [
-        {"collection_id": collection_id, "object_id": object_id, "party_id": party_id, "posted": now}
-        for object_id in sorted(set(object_ids))
-    ]
-    for batch in in_batches(rows):
-        await tx.connection.execute(noted, batch)
-    tx.fresh.wrote("posting", object_ids)
+    rows = [(collection_id, object_id, party_id, now, None) for object_id in sorted(set(object_ids))]
+    await bulk.insert(tx, posting, _COLUMNS, rows, conflict=_POSTED_BEFORE)
+    tx.fresh.wrote("posting", (row[1] for row in rows))
+
+
+_COLUMNS = ("collection_id", "object_id", "party_id", "posted", "deleted")
+_POSTED_BEFORE = bulk.Conflict(
+    ("collection_id", "object_id"),
+    ("party_id", "posted", "deleted"),
+    "posting.deleted IS NOT NULL OR posting.party_id = excluded.party_id",
+)
 
 
 async def postings(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> dict[str, Posting]:
@@ -74,17 +71,11 @@ async def delete_posting(tx: Transaction, collection_id: str, object_id: str, no
 
 
 async def put_status(
-    tx: Transaction, status_id: str, party_id: str, collection_id: str, body: Mapping[str, Any], now: int
+    tx: Transaction, status_id: str, party_id: str, collection_id: str, body: bytes, now: int
 ) -> None:
-    """Keep what became of a POST (TAXII 2.1 §4.3)."""
-    row = {
-        "id": status_id,
-        "party_id": party_id,
-        "collection_id": collection_id,
-        "requested": now,
-        "body": dict(body),
-    }
-    await tx.connection.execute(status_table.insert(), row)
+    """Keep what became of a POST (TAXII 2.1 §4.3), as the JSON that its poster is given."""
+    row = (status_id, party_id, collection_id, now, body.decode("utf-8"))
+    await bulk.insert(tx, status_table, ("id", "party_id", "collection_id", "requested", "body"), [row])
 
 
 async def status(tx: Transaction, status_id: str, party_id: str) -> Mapping[str, Any] | None:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import (
     JSON,
+    BindParameter,
     ColumnElement,
     Select,
     and_,
+    bindparam,
     cast,
     exists,
     func,
@@ -196,7 +198,7 @@ async def append(
         for line in writing.lines
     ]
     await bulk.insert(tx, release, _COLUMNS, rows)
-    tx.fresh.wrote("release", {line.object_id for line in writing.lines})
+    tx.fresh.wrote(log_of(collection_id), {line.object_id for line in writing.lines})
     tx.wrote(len(rows))
     await tx.connection.execute(
         update(collection)
@@ -230,7 +232,7 @@ _COLUMNS = (
 async def _current(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> list[Current]:
     r = release.c
     found = []
-    for batch in in_batches(sorted(tx.fresh.to_ask("release", list(object_ids)))):
+    for batch in in_batches(sorted(tx.fresh.to_ask(log_of(collection_id), list(object_ids)))):
         rows = await tx.connection.execute(
             select(
                 r.position,
@@ -310,7 +312,7 @@ class Standing:
 async def standing(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> dict[str, Standing]:
     """How each object stands in one collection; absent = not at all."""
     found: dict[str, Standing] = {}
-    for batch in in_batches(tx.fresh.to_ask("release", list(object_ids))):
+    for batch in in_batches(tx.fresh.to_ask(log_of(collection_id), list(object_ids))):
         here = and_(release.c.collection_id == collection_id, release.c.version_seq.in_(_versions_of(batch)))
         found |= {object_id: where for (object_id, _), where in (await _standing(tx, here)).items()}
     return found
@@ -324,6 +326,11 @@ async def standing_everywhere(tx: Transaction, object_ids: Iterable[str]) -> dic
         for (object_id, collection_id), where in (await _standing(tx, here)).items():
             found.setdefault(object_id, {})[collection_id] = where
     return found
+
+
+def log_of(collection_id: str) -> str:
+    """The name of one log among what a transaction wrote to (`held.Fresh`)."""
+    return f"release of {collection_id}"
 
 
 def _versions_of(ids: list[str]) -> Select[tuple[int]]:
@@ -359,6 +366,39 @@ async def _standing(tx: Transaction, where: ColumnElement[bool]) -> dict[tuple[s
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One entry of a log as it was written: `at` is the clock then, in microseconds."""
+
+    at: int
+    collection: str
+    op: Op
+    object_id: str
+    version_key: str
+    form: Form
+    rules: tuple[str, ...]
+
+
+async def history(tx: Transaction, object_ids: Iterable[str]) -> list[Logged]:
+    """Everything that was ever written about objects, in all logs, oldest first."""
+    r = release.c
+    found = []
+    for batch in in_batches(dict.fromkeys(object_ids)):
+        rows = await tx.connection.execute(
+            select(r.released, r.position, collection.c.key, r.op, r.object_id, r.version_key, r.form, r.rules)
+            .join(collection, collection.c.id == r.collection_id)
+            .where(r.version_seq.in_(_versions_of(batch)))
+        )
+        found += [
+            (
+                row.position,
+                Logged(row.released, row.key, row.op, row.object_id, row.version_key, row.form, tuple(row.rules)),
+            )
+            for row in rows
+        ]
+    return [entry for _, entry in sorted(found, key=lambda one: one[0])]
+
+
 async def standing_ids(tx: Transaction, collection_id: str) -> list[str]:
     """Every object that stands in a collection, in order of id."""
     r = release.c
@@ -370,22 +410,17 @@ async def named_by_standing(
     tx: Transaction, collection_id: str, ids: Iterable[str], *, without: Collection[str] = ()
 ) -> set[str]:
     """Those of `ids` that something standing in the collection names, objects `without` not counted."""
-    found: set[str] = set()
     r, naming = release.c, reference.c
-    for batch in in_batches(dict.fromkeys(ids)):
-        wanted = (
-            select(naming.target_id)
-            .where(
-                naming.target_id.in_(batch),
-                exists().where(r.version_seq == naming.version_seq, r.collection_id == collection_id, r.current),
-            )
-            .distinct()
-        )
-        if without:
-            others = select(object_version.c.seq).where(object_version.c.id.in_(_listed(tx, without)))
-            wanted = wanted.where(naming.version_seq.not_in(others))
-        found.update((await tx.connection.execute(wanted)).scalars())
-    return found
+    stands = exists().where(r.version_seq == naming.version_seq, r.collection_id == collection_id, r.current)
+    wanted = select(naming.version_seq).where(naming.target_id == bindparam("target"), stands).limit(1)
+    if without:
+        wanted = wanted.where(naming.version_seq.not_in(_numbers(tx, without)))
+    # one by one: half a log may name the same marking, and the first that does is enough
+    return {
+        id_
+        for id_ in dict.fromkeys(ids)
+        if (await tx.connection.execute(wanted, {"target": id_})).first() is not None
+    }
 
 
 async def creators_standing(
@@ -393,21 +428,34 @@ async def creators_standing(
 ) -> dict[str, set[str]]:
     """Those of `ids` that created something standing in the collection, each with the ids of the parties on whose
     word that is held; objects `without` not counted."""
+    r, s = release.c, source.c
+    creator: BindParameter[str] = bindparam("creator")
+    party_id: BindParameter[str] = bindparam("party_id")
+    following = select(func.min(s.party_id)).where(s.creator == creator, s.party_id > party_id)
+    first = select(func.min(s.party_id)).where(s.creator == creator)
+    wanted = (
+        select(s.version_seq)
+        .join(release, and_(r.version_seq == s.version_seq, r.collection_id == collection_id))
+        .where(s.creator == creator, s.party_id == party_id, s.word != "withdraw", r.current)
+        .limit(1)
+    )
+    if without:
+        wanted = wanted.where(s.version_seq.not_in(_numbers(tx, without)))
     found: dict[str, set[str]] = {}
-    r, v, s = release.c, object_version.c, source.c
-    for batch in in_batches(dict.fromkeys(ids)):
-        stands = exists().where(r.collection_id == collection_id, r.version_seq == v.seq, r.current)
-        wanted = (
-            select(v.creator, s.party_id)
-            .join(source, s.version_seq == v.seq)
-            .where(v.creator.in_(batch), s.word != "withdraw", stands)
-            .distinct()
-        )
-        if without:
-            wanted = wanted.where(v.id.not_in(_listed(tx, without)))
-        for creator, party_id in await tx.connection.execute(wanted):
-            found.setdefault(creator, set()).add(party_id)
+    for id_ in dict.fromkeys(ids):
+        # a step through the index for each party, and the first of its objects that stands is enough
+        party = (await tx.connection.execute(first, {"creator": id_})).scalar()
+        while party is not None:
+            place = {"creator": id_, "party_id": party}
+            if (await tx.connection.execute(wanted, place)).first() is not None:
+                found.setdefault(id_, set()).add(party)
+            party = (await tx.connection.execute(following, place)).scalar()
     return found
+
+
+def _numbers(tx: Transaction, ids: Iterable[str]) -> Select[tuple[int]]:
+    """The numbers of all versions of objects, however many."""
+    return select(object_version.c.seq).where(object_version.c.id.in_(_listed(tx, ids)))
 
 
 def _listed(tx: Transaction, values: Iterable[str]) -> Select[tuple[str]]:

@@ -87,7 +87,6 @@ object_version = Table(
     Column("raw", LargeBinary),
     Column("versioned", Boolean, nullable=False),  # false for an object with neither `modified` nor `created`
     Column("spec_version", Bytewise, nullable=False),  # of STIX: 2.0 | 2.1
-    Column("creator", Bytewise, index=True),  # its `created_by_ref`
     Column("received", BigInteger, nullable=False),
     UniqueConstraint("id", "version_key", "sha256"),
     # one version per hash, whenever it arrives again: its version key is the time of its first receipt
@@ -120,8 +119,10 @@ source = Table(
     Column("hops", Integer, nullable=False),
     Column("first_heard", BigInteger, nullable=False),
     Column("last_heard", BigInteger, nullable=False),
+    Column("creator", Bytewise),  # the version's `created_by_ref`, by which an identity's standing is found
     PrimaryKeyConstraint("version_seq", "party_id", "collection_id"),
     CheckConstraint("word IN ('put', 'withdraw', 'revoke')", name="word"),
+    Index("ix_source_creator_party_id_version_seq", "creator", "party_id", "version_seq"),
     sqlite_with_rowid=False,
 )
 

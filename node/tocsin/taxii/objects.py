@@ -4,7 +4,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,25 +15,27 @@ from starlette.responses import Response
 from tocsin.errors import BadInput, NotAllowed, NotFound, TooLarge
 from tocsin.intake.receive import Posted, Read, read_offered, receive_posts
 from tocsin.problems import TAXII_TYPE, Unprocessable
-from tocsin.sharing.page import chosen, read_page, stands
+from tocsin.sharing.page import chosen, glance_at_page, read_manifest, read_page, stands
 from tocsin.sharing.withdraw import delete_posted
 from tocsin.stix.canonical import Limits, split_envelope
 from tocsin.stix.objects import ID, from_micros
 from tocsin.store import postings
 from tocsin.store.objects import HeldVersion
-from tocsin.store.pages import Filter, ReleasePage
+from tocsin.store.pages import ContentPage, Filter
+from tocsin.store.transaction import Transaction
 from tocsin.taxii import resources
 from tocsin.taxii.endpoint import (
     Exchange,
-    OfferedCollection,
-    Visit,
     answer,
     dated,
+    known_rights,
+    rights_now,
     sealed_next,
     visiting,
 )
 from tocsin.taxii.negotiation import check_content_type
-from tocsin.taxii.query import ALL, MATCH_OBJECT, MATCH_OBJECTS, MATCH_VERSIONS, Cursor, Query, read_query
+from tocsin.taxii.query import ALL, LAST, MATCH_OBJECT, MATCH_OBJECTS, MATCH_VERSIONS, Cursor, Query, read_query
+from tocsin.taxii.rights import OfferedCollection, Rights
 
 _SLICE = 50  # objects read at a stretch: some milliseconds
 STATUS_KEPT = 48 * 3600 * 1_000_000  # µs; §4.3 asks for 24 hours
@@ -48,36 +50,21 @@ _KEY = re.compile(rb'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 
 async def get_objects(exchange: Exchange, request: Request) -> Response:
     """§5.4 Get objects: an envelope joined from stored bytes, in the order of the log."""
-    async with visiting(exchange, request) as visit:
-        collection = await visit.readable(request.path_params["collection"])
-        cursor = Cursor(exchange.cursor_key, collection.id)
-        query = read_query(request.scope["query_string"], cursor, MATCH_OBJECTS)
-        page = await read_page(visit.tx, collection.id, query.what, query.limit)
-    return await answer(
-        request, resources.envelope(page, sealed_next(cursor, page), visit.empty_page), dated(page)
-    )
+    return await _envelope(exchange, request, MATCH_OBJECTS)
 
 
 async def get_object(exchange: Exchange, request: Request) -> Response:
     """§5.6 Get an object. What does not stand in this log is 404; what a filter leaves out is `{}`."""
-    async with visiting(exchange, request) as visit:
-        collection = await visit.readable(request.path_params["collection"])
-        cursor = Cursor(exchange.cursor_key, collection.id)
-        query = read_query(request.scope["query_string"], cursor, MATCH_OBJECT)
-        page = await _page_of_object(visit, collection, request.path_params["object"], query)
-    return await answer(
-        request, resources.envelope(page, sealed_next(cursor, page), visit.empty_page), dated(page)
-    )
+    return await _envelope(exchange, request, MATCH_OBJECT, request.path_params["object"])
 
 
 async def get_versions(exchange: Exchange, request: Request) -> Response:
     """§5.8 Get object versions, in the order in which they were added."""
     async with visiting(exchange, request) as visit:
-        collection = await visit.readable(request.path_params["collection"])
-        cursor = Cursor(exchange.cursor_key, collection.id)
-        query = read_query(request.scope["query_string"], cursor, MATCH_VERSIONS, versions=ALL)
-        page = await _page_of_object(visit, collection, request.path_params["object"], query)
-    return await answer(request, resources.versions(page, sealed_next(cursor, page)), dated(page))
+        asked = _ask(exchange, visit.rights, request, MATCH_VERSIONS, request.path_params["object"], versions=ALL)
+        page = await read_manifest(visit.tx, asked.collection.id, asked.query.what, asked.query.limit)
+        await _must_stand(visit.tx, asked, empty=not page.rows)
+    return await answer(request, resources.versions(page, sealed_next(asked.cursor, page)), dated(page))
 
 
 async def add_objects(exchange: Exchange, request: Request) -> Response:
@@ -87,21 +74,21 @@ async def add_objects(exchange: Exchange, request: Request) -> Response:
     stores them, because a token can be revoked while a body arrives.
     """
     named = request.path_params["collection"]
-    async with visiting(exchange, request) as visit:
-        await visit.writable(named)
+    (await rights_now(exchange, request)).writable(named)
     check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
     async with exchange.admission.body(request, exchange.limits) as read:
         offered = await _read_offered(split_body(await read(), exchange.limits))
         async with visiting(exchange, request, writing=True) as visit:
-            collection, party = await visit.writable(named), visit.caller.party
+            collection, party = visit.rights.writable(named), visit.caller.party
             now = await visit.tx.now()
             received = await receive_posts(
                 visit.tx, visit.configuration, exchange.node, collection.key, party, offered, now=now
             )
             status = _status(received, now)
             await postings.prune_statuses(visit.tx, now - STATUS_KEPT)
-            await postings.put_status(visit.tx, status["id"], party.id, collection.id, status, now)
-    return Response(resources.dump(status), 202, media_type=TAXII_TYPE)
+            told = resources.dump(status)
+            await postings.put_status(visit.tx, status["id"], party.id, collection.id, told, now)
+    return Response(told, 202, media_type=TAXII_TYPE)
 
 
 async def _read_offered(raws: Sequence[bytes]) -> list[Read]:
@@ -121,7 +108,7 @@ async def delete_object(exchange: Exchange, request: Request) -> Response:
     """
     object_id = request.path_params["object"]
     async with visiting(exchange, request, writing=True) as visit:
-        collection = await visit.writable(request.path_params["collection"])
+        collection = visit.rights.writable(request.path_params["collection"])
         if not collection.can_read:
             raise NotAllowed("You may add objects to this collection, but not read it, and so not delete.")
         query = read_query(
@@ -200,15 +187,62 @@ def _meant(what: Filter, versions: list[HeldVersion]) -> list[HeldVersion]:
     return chosen(what.versions, versions)
 
 
-async def _page_of_object(
-    visit: Visit, collection: OfferedCollection, object_id: str, query: Query
-) -> ReleasePage:
-    if not ID.match(object_id):
-        raise NotFound(f"{object_id!r} is not an identifier")
-    page = await read_page(visit.tx, collection.id, replace(query.what, ids=frozenset({object_id})), query.limit)
-    if not page.rows and not await stands(visit.tx, collection.id, object_id):
-        raise NotFound(f"no {object_id} in {collection.key}")
-    return page
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request asks of which collection; and of one object alone, where it names one."""
+
+    collection: OfferedCollection
+    cursor: Cursor
+    query: Query
+    object_id: str | None
+
+
+def _ask(
+    exchange: Exchange,
+    rights: Rights,
+    request: Request,
+    fields: frozenset[str],
+    object_id: str | None = None,
+    versions: frozenset[str] = LAST,
+) -> _Asked:
+    """Raises NotFound, NotAllowed, BadInput."""
+    collection = rights.readable(request.path_params["collection"])
+    cursor = Cursor(exchange.cursor_key, collection.id)
+    query = read_query(request.scope["query_string"], cursor, fields, versions=versions)
+    if object_id is not None:
+        if not ID.match(object_id):
+            raise NotFound(f"{object_id!r} is not an identifier")
+        query = replace(query, what=replace(query.what, ids=frozenset({object_id})))
+    return _Asked(collection, cursor, query, object_id)
+
+
+async def _envelope(
+    exchange: Exchange, request: Request, fields: frozenset[str], object_id: str | None = None
+) -> Response:
+    """What is known of the caller saves a transaction, where the page turns out to be of the same moment."""
+    if (known := known_rights(exchange, request)) is not None:
+        rights, moment = known
+        asked = _ask(exchange, rights, request, fields, object_id)
+        what, limit = asked.query.what, asked.query.limit
+        page = await glance_at_page(exchange.store, asked.collection.id, what, limit, moment)
+        if page is not None and (page.raws or object_id is None):
+            return await _answer_page(request, rights, asked, page)
+    async with visiting(exchange, request) as visit:
+        asked = _ask(exchange, visit.rights, request, fields, object_id)
+        page = await read_page(visit.tx, asked.collection.id, asked.query.what, asked.query.limit)
+        await _must_stand(visit.tx, asked, empty=not page.raws)
+    return await _answer_page(request, visit.rights, asked, page)
+
+
+async def _must_stand(tx: Transaction, asked: _Asked, *, empty: bool) -> None:
+    """Raises NotFound where the one object that is asked for does not stand here, and is not only filtered out."""
+    if empty and asked.object_id is not None and not await stands(tx, asked.collection.id, asked.object_id):
+        raise NotFound(f"no {asked.object_id} in {asked.collection.key}")
+
+
+async def _answer_page(request: Request, rights: Rights, asked: _Asked, page: ContentPage) -> Response:
+    body = resources.envelope(page, sealed_next(asked.cursor, page), rights.empty_page)
+    return await answer(request, body, dated(page), essence=resources.essence(page))
 
 
 def _status(received: list[Posted], now: int) -> dict[str, Any]:

@@ -21,13 +21,14 @@ _KEPT = {
     "reference": "version_seq, target_id",
     "release": "collection_id, position, op, object_id, version_key, version_seq, type, form, size, hops, rules, "
     "configuration_sha256, released, current, last",
-    "source": "version_seq, party_id, collection_id, word, authentic, hops, first_heard, last_heard",
+    "source": "version_seq, party_id, collection_id, word, authentic, hops, first_heard, last_heard, creator",
 }
 
 
 def upgrade() -> None:
     for table, columns in _KEPT.items():
-        op.execute(f"CREATE TABLE aside_{table} AS SELECT {columns} FROM {table}")  # noqa: S608  (our own names)
+        found = table if table != "source" else "source JOIN object_version ON seq = version_seq"
+        op.execute(f"CREATE TABLE aside_{table} AS SELECT {columns} FROM {found}")  # noqa: S608  (our own names)
         op.drop_table(table)
     _make()
     for table, columns in _KEPT.items():
@@ -106,6 +107,7 @@ def _make() -> None:
         sa.Column("hops", sa.Integer(), nullable=False),
         sa.Column("first_heard", sa.BigInteger(), nullable=False),
         sa.Column("last_heard", sa.BigInteger(), nullable=False),
+        sa.Column("creator", Bytewise, nullable=True),
         sa.CheckConstraint("word IN ('put', 'withdraw', 'revoke')", name=op.f("ck_source_word")),
         sa.PrimaryKeyConstraint("version_seq", "party_id", "collection_id", name=op.f("pk_source")),
         sqlite_with_rowid=False,
@@ -119,6 +121,9 @@ def _index() -> None:
     _last("ix_release_last_type", ["collection_id", "type", "position"])
     op.create_index("ix_release_version_seq_collection_id", "release", ["version_seq", "collection_id"])
     op.drop_index("ix_object_version_type_seq", "object_version")
+    op.drop_index("ix_object_version_creator", "object_version")
+    op.drop_column("object_version", "creator")
+    op.create_index("ix_source_creator_party_id_version_seq", "source", ["creator", "party_id", "version_seq"])
     incident = sa.text("type = 'incident'")
     op.create_index(
         "ix_object_version_incident", "object_version", ["seq"], sqlite_where=incident, postgresql_where=incident
