@@ -94,6 +94,7 @@ def test_what_is_valid_passes(value):
         (_object("incident", name="x", x_odd=None), "x_odd", "null and empty lists are not allowed"),
         (_object("incident", name="x", Name="y"), "", "'Name' was unexpected"),
         (_object("incident", name="x", severity="high"), "", "reserves"),
+        ({**EXTENSION_DEFINITION, "extension_properties": ["rank"]}, "", "extension_properties: not together"),
         (_object("incident", name="x", confidence=101), "confidence", "100"),
         (_object("incident", name="x", confidence=Decimal("0.5")), "confidence", "integer"),
         (_object("incident", name="x", created_by_ref="nobody"), "created_by_ref", "does not match"),

@@ -112,7 +112,7 @@ def _version(value: dict[str, Any], raw: bytes, sha256: str) -> ObjectVersion:
 
 
 def is_timestamp(text: str) -> bool:
-    """A point in time as STIX writes it (§2.16): RFC 3339, UTC, `Z`, a day that the calendar has."""
+    """A point in time as STIX writes it: RFC 3339, UTC, `Z`, at most 30 digits, a day that the calendar has."""
     return len(text) <= _LONGEST_TIMESTAMP and _is_timestamp(text)
 
 

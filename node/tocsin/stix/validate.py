@@ -112,8 +112,10 @@ def _schema_problems(schema: _Schema, instance: Any, place: Sequence[str | int])
 def _said(error: jsonschema_rs.ValidationError, path: tuple[str | int, ...]) -> str:
     """The library's sentence, or a better one where that would only repeat the object."""
     match error.kind.name:
-        case "not" if path == ():
+        case "not" if path == () and "anyOf" in error.kind.value:
             return "uses a name that STIX 2.1 reserves: severity, action, username or phone_numbers"
+        case "not" if path == () and "required" in error.kind.value:
+            return f"{', '.join(error.kind.value['required'])}: not together with what else this object says"
         case "anyOf" if error.instance is None or error.instance == []:
             return "null and empty lists are not allowed; leave the property out"
         case "anyOf" | "oneOf":
