@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from stix2validator import ValidationOptions, validate_string
 
 from scene import ALLOW_OURS, NODE, Scene
 from tocsin.errors import BadFile, NotFound
-from tocsin.intake.importing import Import, ImportReport, assess, classify_records, import_records
+from tocsin.intake import importing
+from tocsin.intake.importing import Import, ImportReport, RecordOutcome, assess, classify_records, import_records
 from tocsin.settings import Home
 from tocsin.stix.effects import Answers
 from tocsin.stix.markings import Tlp
@@ -53,16 +56,26 @@ def write(folder: Path, name: str, record: object) -> Path:
     return file
 
 
-async def run(
-    scene: Scene, *paths: Path, tlp: Tlp | None = Tlp.GREEN, dry_run: bool = False, **order
-) -> ImportReport:
+@dataclass
+class Imported:
+    """A report, and what was heard of each record."""
+
+    report: ImportReport
+    outcomes: list[RecordOutcome]
+
+
+async def run(scene: Scene, *paths: Path, tlp: Tlp | None = Tlp.GREEN, dry_run: bool = False, **order) -> Imported:
     home = Home(paths[0].parent)
     told = Import(order.pop("format", "veris"), order.pop("source", "rt"), tlp=tlp, **order)
-    return await import_records(scene.store, home, NODE, told, paths, dry_run=dry_run)
+    heard: list[RecordOutcome] = []
+    report = await import_records(scene.store, home, NODE, told, paths, dry_run=dry_run, heard=heard.append)
+    assert Counter(outcome.what for outcome in heard) == report.counts
+    assert sum(outcome.needs_review for outcome in heard) == report.to_review
+    return Imported(report, heard)
 
 
-def counts(report: ImportReport) -> dict[str, int]:
-    return {what: report.count(what) for what in ("new", "changed", "unchanged", "refused")}
+def counts(imported: Imported) -> dict[str, int]:
+    return {what: imported.report.count(what) for what in ("new", "changed", "unchanged", "refused")}
 
 
 async def versions_of(scene: Scene, id_: str) -> int:
@@ -78,7 +91,8 @@ async def test_a_record_imported_again_adds_nothing_and_a_changed_one_makes_one_
     before = await scene.seen("c")
     again = await run(scene, file)
     assert counts(again) == NOT_TOUCHED | {"unchanged": 1}
-    assert again.released == []
+    assert first.report.released == {("c", "whole"): 1}
+    assert again.report.released == {}
     assert await scene.seen("c") == before
     write(folder, "one.json", RANSOM | {"victim": RANSOM["victim"] | {"country": ["LV"]}})
     assert counts(await run(scene, file))["changed"] == 1
@@ -122,6 +136,38 @@ async def test_what_is_broken_is_told_with_its_place_and_the_others_are_imported
     for outcome in report.outcomes:
         assert outcome.what == "new" or (outcome.place.startswith(str(folder)) and outcome.reason)
     assert len(await scene.incidents_seen("c")) == 1
+
+
+async def test_each_record_is_heard_of_in_its_order_whatever_the_batches(scene, folder, monkeypatch):
+    monkeypatch.setattr(importing, "BATCH", 2)
+    lines = [json.dumps(RANSOM | {"incident_id": f"r{number}"}) for number in range(5)]
+    file = write(folder, "many.jsonl", "\n".join(["{", *lines[:3], "{", lines[0], *lines[3:], "{", "{", "{"]))
+    heard = (await run(scene, file)).outcomes
+    assert [outcome.place for outcome in heard] == [f"{file}:{line}" for line in range(1, 12)]
+    assert [number for number, outcome in enumerate(heard, 1) if outcome.what == "refused"] == [1, 5, 6, 9, 10, 11]
+    assert [outcome.source_id for outcome in heard if outcome.what == "new"] == ["r0", "r1", "r2", "r3", "r4"]
+    assert len(await scene.incidents_seen("c")) == 5
+
+
+async def test_a_report_counts_unknown_values_one_by_one_up_to_a_bound(scene, folder, monkeypatch):
+    monkeypatch.setattr(importing, "MOST_UNKNOWN", 2)
+    records = [
+        RANSOM | {"incident_id": f"r{number}", "action": {"malware": {"variety": [f"Strange {number % 4}"]}}}
+        for number in range(8)
+    ]
+    report = (await run(scene, write(folder, "many.jsonl", "\n".join(map(json.dumps, records))))).report
+    assert report.unknown == {f"action.malware.variety[0] = 'Strange {kind}'": 2 for kind in (0, 1)}
+    assert report.more_unknown == 4
+
+
+async def test_what_a_person_assessed_needs_no_review_whatever_the_record_says(scene, folder):
+    file = write(folder, "one.json", RANSOM | {"action": {"malware": {"variety": ["Strange"]}}})
+    (outcome,) = (await run(scene, file)).outcomes
+    assert outcome.needs_review
+    async with scene.store.writing() as tx:
+        answers = Answers(cyber_action="yes", effect_achieved="no")
+        await assess(tx, NODE, outcome.incident_id, answers, role="analyst", because=None, now=await tx.now())
+    assert (await run(scene, file)).report.to_review == 0
 
 
 async def test_a_file_that_cannot_be_read_is_told(scene, folder):

@@ -1,8 +1,8 @@
 """Intake: records of trackers come in, are classified without being kept, and are classified by a person."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +29,7 @@ from tocsin.sharing.release import Outcome
 from tocsin.stix.effects import PLACES, QUESTIONS, Answers, categories
 from tocsin.stix.incident import Findings, findings_sentence, read_effects
 from tocsin.stix.markings import Tlp, tlp_from_word
-from tocsin.store import objects, records
+from tocsin.store import objects
 from tocsin.store.transaction import Transaction
 
 FormatArgument = Annotated[str, typer.Argument(metavar="FORMAT", help="veris or csv.")]
@@ -67,15 +67,13 @@ def import_(
     """
     _check(format_, paths, source)
     level = None if tlp is None else tlp_from_word(tlp)
-    report = run(_import(home, format_, paths, source or format_, level, dry_run=dry_run))
-    if as_json:
-        for outcome in report.outcomes:
-            say_json(_as_value(outcome))
-    else:
-        _show(report, dry_run=dry_run)
-    refused = report.count("refused")
-    if refused:
-        raise typer.Exit(1 if refused == len(report.outcomes) else 3)
+    refused: list[str] = []  # the first of them
+    heard = _say_outcome if as_json else partial(_note_refused, refused)
+    report = run(_import(home, format_, paths, source or format_, level, dry_run=dry_run, heard=heard))
+    if not as_json:
+        _show(report, refused, dry_run=dry_run)
+    if report.count("refused"):
+        raise typer.Exit(1 if report.count("refused") == report.records else 3)
 
 
 def _check(format_: str, paths: list[Path], source: str | None) -> None:
@@ -91,42 +89,52 @@ def _check(format_: str, paths: list[Path], source: str | None) -> None:
 
 
 async def _import(
-    given: str | None, format_: str, paths: list[Path], source: str, tlp: Tlp | None, *, dry_run: bool
+    given: str | None,
+    format_: str,
+    paths: list[Path],
+    source: str,
+    tlp: Tlp | None,
+    *,
+    dry_run: bool,
+    heard: Callable[[RecordOutcome], None],
 ) -> ImportReport:
     async with session(given) as here:
         order = Import(format_, source, tlp=tlp)
         with progress("records read") as told:
-            report = await import_records(
-                here.store, here.home, here.node, order, paths, dry_run=dry_run, progress=told
+            return await import_records(
+                here.store, here.home, here.node, order, paths, dry_run=dry_run, progress=told, heard=heard
             )
-        async with here.store.reading() as tx:
-            done = await records.assessed(tx, [one.incident_id for one in report.outcomes if one.needs_review])
-    # the record is as unclear as before, but a person has said what it amounts to
-    report.outcomes = [
-        replace(one, needs_review=one.needs_review and one.incident_id not in done) for one in report.outcomes
-    ]
-    return report
 
 
-def _as_value(outcome: RecordOutcome) -> dict[str, Any]:
-    return {
-        "place": outcome.place,
-        "source_id": outcome.source_id,
-        "incident_id": outcome.incident_id,
-        "what": outcome.what,
-        "reason": outcome.reason,
-        "needs_review": outcome.needs_review,
-        "unmapped": list(outcome.unmapped),
-    }
+def _say_outcome(outcome: RecordOutcome) -> None:
+    say_json(
+        {
+            "place": outcome.place,
+            "source_id": outcome.source_id,
+            "incident_id": outcome.incident_id,
+            "what": outcome.what,
+            "reason": outcome.reason,
+            "needs_review": outcome.needs_review,
+            "unmapped": list(outcome.unmapped),
+        }
+    )
 
 
-def _show(report: ImportReport, *, dry_run: bool) -> None:
-    for line in _some([f"{one.place}: {one.reason}" for one in report.outcomes if one.what == "refused"]):
+def _note_refused(noted: list[str], outcome: RecordOutcome) -> None:
+    if outcome.what == "refused" and len(noted) < _LINES:
+        noted.append(f"{outcome.place}: {outcome.reason}")
+
+
+def _show(report: ImportReport, refused: list[str], *, dry_run: bool) -> None:
+    for line in _some(refused, report.count("refused")):
         say(line)
-    unknown = Counter(value for one in report.outcomes for value in one.unmapped)
-    if unknown:
-        say(f"The mapping does not know {plural(len(unknown), 'value')} of the source:")
-        for line in _some([f"  {value}  ({plural(count, 'record')})" for value, count in unknown.most_common()]):
+    if report.unknown:
+        least = "at least " if report.more_unknown else ""
+        say(f"The mapping does not know {least}{plural(len(report.unknown), 'value')} of the source:")
+        found = report.unknown.most_common(_LINES)
+        for line in _some(
+            [f"  {value}  ({plural(count, 'record')})" for value, count in found], len(report.unknown)
+        ):
             say(line)
     said = [
         f"{report.count(what):,} {what}"
@@ -134,27 +142,17 @@ def _show(report: ImportReport, *, dry_run: bool) -> None:
         if report.count(what)
     ]
     would = "Nothing was stored. It would be: " if dry_run else ""
-    say(f"{would}{plural(len(report.outcomes), 'record')}: {', '.join(said) or 'none'}.")
-    review = sum(one.needs_review for one in report.outcomes)
-    if review:
+    say(f"{would}{plural(report.records, 'record')}: {', '.join(said) or 'none'}.")
+    if review := report.to_review:
         say(f"{plural(review, 'record')} for a person to look at (tocsin incidents --review, then tocsin assess).")
-    if not dry_run:
-        _say_released(report.released)
-
-
-def _say_released(outcomes: Sequence[Outcome]) -> None:
-    """What became visible to others because of this, by the collections' own rules."""
-    moved = Counter(
-        (one.collection, one.what)
-        for one in outcomes
-        if one.object_id.startswith("incident--") and one.what in ("whole", "redacted", "withdrawn")
-    )
-    for (collection, what), count in sorted(moved.items()):
+    # what became visible to others because of this, by the collections' own rules
+    for (collection, what), count in sorted(report.released.items()):
         say(f"{plural(count, 'incident')} {what} in {collection}.")
 
 
-def _some(lines: list[str]) -> list[str]:
-    more = [f"… and {len(lines) - _LINES} more (--json shows all)"] if len(lines) > _LINES else []
+def _some(lines: list[str], count: int) -> list[str]:
+    """The first lines of so many."""
+    more = [f"… and {count - _LINES:,} more (--json shows all)"] if count > _LINES else []
     return [*lines[:_LINES], *more]
 
 

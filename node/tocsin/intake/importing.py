@@ -4,9 +4,11 @@ A record read again adds nothing; a changed one makes one version; absence from 
 What a person assessed stays, whatever the record or the mapping says later (DESIGN 2.14, 4).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,18 +22,19 @@ from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import OURS, Node, keep, keep_company
-from tocsin.sharing.release import Outcome, release
+from tocsin.sharing.release import MOVED, Outcome, release
 from tocsin.stix.canonical import content_hash
 from tocsin.stix.effects import Answers
 from tocsin.stix.incident import Findings, answers_as_value, build_incident, read_answers, read_effects
 from tocsin.stix.markings import Tlp, marked, tlp_from_word
 from tocsin.stix.objects import ObjectVersion, make_object, next_version
 from tocsin.stix.validate import problems
-from tocsin.store import audit, objects, records
+from tocsin.store import audit, objects, records, releases
 from tocsin.store.records import Assessment, Record
 from tocsin.store.transaction import Store, Transaction
 
 BATCH = 200  # records in one transaction: readers and other writers get their turn in between
+MOST_UNKNOWN = 10_000  # unknown values that a report counts one by one
 
 What = Literal["new", "changed", "unchanged", "refused"]
 
@@ -51,13 +54,41 @@ class RecordOutcome:
 
 @dataclass(slots=True)
 class ImportReport:
-    """One import: every record with its outcome, and what entered which collection because of it."""
+    """One import in numbers, so that it may be of any size; who wants each record's outcome listens to the import.
 
-    outcomes: list[RecordOutcome] = field(default_factory=list)
-    released: list[Outcome] = field(default_factory=list)
+    `to_review`: records that a person should look at, and none has. `unknown`: source values that the mapping does
+    not know, by the number of records, the first `MOST_UNKNOWN` of them; `more_unknown`: records with others.
+    `released`: incidents that moved, by collection and what became of them there.
+    """
+
+    counts: Counter[What] = field(default_factory=Counter)
+    to_review: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+    more_unknown: int = 0
+    released: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def records(self) -> int:
+        return self.counts.total()
 
     def count(self, what: What) -> int:
-        return sum(outcome.what == what for outcome in self.outcomes)
+        return self.counts[what]
+
+    def add(self, outcome: RecordOutcome) -> None:
+        self.counts[outcome.what] += 1
+        self.to_review += outcome.needs_review
+        for value in dict.fromkeys(outcome.unmapped):
+            if value in self.unknown or len(self.unknown) < MOST_UNKNOWN:
+                self.unknown[value] += 1
+            else:
+                self.more_unknown += 1
+
+    def add_released(self, outcomes: Iterable[Outcome]) -> None:
+        self.released.update(
+            (one.collection, one.what)
+            for one in outcomes
+            if one.what in MOVED and one.object_id.startswith("incident--")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +105,7 @@ class Import:
 class _Read:
     record: SourceRecord
     translation: Translation
+    value: Mapping[str, Any]  # the translation as plain JSON
     incident_id: str
 
 
@@ -86,28 +118,25 @@ async def import_records(
     *,
     dry_run: bool = False,
     progress: Callable[[int], None] = lambda done: None,
+    heard: Callable[[RecordOutcome], None] = lambda outcome: None,
 ) -> ImportReport:
-    """Import every record of these files and folders. `progress` is told how many records are done.
+    """Import every record of these files and folders. `progress` is told how many records are done, `heard` what
+    became of each, in their order, once it is stored.
 
     With `dry_run` nothing is stored, and the report says what would be. Raises BadFile for a mapping that does
     not load; what is wrong with single records or files is in the report.
     """
     rules = load_mapping(order.format, home)
     report = ImportReport()
-    batch: list[_Read] = []
-    for item in _unrepeated(read_paths(rules.reader, paths, rules.reading)):
-        match item:
-            case BadRecord(place=place, reason=reason):
-                report.outcomes.append(RecordOutcome(place, "", "", "refused", reason))
-            case SourceRecord():
-                batch.append(_read(node, order, rules, item))
-        if len(batch) >= BATCH:
-            await _import_batch(store, node, order, batch, report, dry_run=dry_run)
-            batch = []
-            progress(len(report.outcomes))
-    if batch:
-        await _import_batch(store, node, order, batch, report, dry_run=dry_run)
-    progress(len(report.outcomes))
+    items = _unrepeated(read_paths(rules.reader, paths, rules.reading))
+    while taken := list(islice(items, BATCH)):
+        batch = [_read(node, order, rules, item) if isinstance(item, SourceRecord) else item for item in taken]
+        outcomes, released = await _import_batch(store, node, order, batch, dry_run=dry_run)
+        report.add_released(released)
+        for outcome in outcomes:
+            report.add(outcome)
+            heard(outcome)
+        progress(report.records)
     return report
 
 
@@ -126,8 +155,8 @@ def classify_records(
             case BadRecord():
                 yield item
             case SourceRecord():
-                read = _read(node, Import(format_, source or format_), rules, item)
-                yield classification(read.translation, read.incident_id)
+                id_ = incident_id(node.secret, OURS, source or format_, format_, item.source_id)
+                yield classification(translate(item, rules), id_)
 
 
 async def assess(
@@ -173,57 +202,101 @@ def _unrepeated(items: Iterable[SourceRecord | BadRecord]) -> Iterator[SourceRec
 
 def _read(node: Node, order: Import, rules: Rules, record: SourceRecord) -> _Read:
     id_ = incident_id(node.secret, order.owner, order.source, order.format, record.source_id)
-    return _Read(record, translate(record, rules), id_)
+    translation = translate(record, rules)
+    return _Read(record, translation, translation.as_value(), id_)
 
 
 # --- storing -------------------------------------------------------------------------------------------------
 
 
 async def _import_batch(
-    store: Store, node: Node, order: Import, batch: Sequence[_Read], report: ImportReport, *, dry_run: bool
-) -> None:
+    store: Store, node: Node, order: Import, batch: Sequence[_Read | BadRecord], *, dry_run: bool
+) -> tuple[list[RecordOutcome], list[Outcome]]:
+    """What becomes of each record, in their order, and what moves in the collections because of it."""
+    reads = [item for item in batch if isinstance(item, _Read)]
+    if not reads:
+        return [_outcome(item, {}) for item in batch], []
     async with store.reading() if dry_run else store.writing() as tx:
-        now = await tx.now()
         configuration = await in_force(tx)
-        ids = [read.incident_id for read in batch]
-        known = await records.of_incidents(tx, ids)
-        assessed = await records.newest_assessments(tx, ids)
-        previous = await _made_before(tx, ids)
-        made: list[tuple[_Read, list[Built], str]] = []
-        for read in batch:
-            marking = _marking(order, read, configuration, previous)
-            digest = _digest(read.translation, marking)
-            record = known.get(read.incident_id)
-            if record is not None and record.translation_sha256 == digest:
-                report.outcomes.append(_outcome(read, "unchanged"))
-                continue
-            findings = read.translation.findings
-            if assessment := assessed.get(read.incident_id):
-                findings = _assessed(findings, assessment, configuration)
-            built = objects_of(
-                read.translation,
-                secret=node.secret,
-                owner=order.owner,
-                source=order.source,
-                creator_id=node.identity,
-                marking_id=marking.level.marking if marking.level is not None else None,
-                now=_moment(now),
-                previous=previous,
-                findings=findings,
-                assumed=("tlp",) if marking.assumed else (),
-            )
-            if faults := [fault for one in built for fault in problems(one.version)]:
-                report.outcomes.append(_outcome(read, "refused", "; ".join(map(str, faults[:5]))))
-                continue
-            made.append((read, built, digest))
-            report.outcomes.append(_outcome(read, "new" if record is None else "changed"))
-        if made and not dry_run:
-            company = {read.incident_id: [(one.version, one.role) for one in built] for read, built, _ in made}
-            touched, left = await keep_company(tx, company, now)
-            await records.put(tx, *(_record(order, read, digest, now) for read, _, digest in made))
-            await audit.append(tx, "imported", order.source, {"format": order.format, "records": len(made)}, now)
-            report.released += await release(tx, configuration, node, [*touched, *left], now=now)
-            await objects.forget_unheld(tx, left)
+        if not dry_run:
+            await releases.lock_all(tx)  # so that nobody assesses meanwhile what is made anew
+        judged, made = await _judge(tx, configuration, node, order, reads)
+        released = [] if dry_run or not made else await _keep(tx, configuration, node, order, made)
+    return [_outcome(item, judged) for item in batch], released
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What becomes of a record, and why; `assessed`: a person has said what it amounts to."""
+
+    what: What
+    reason: str = ""
+    assessed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    read: _Read
+    built: Sequence[Built]
+    digest: str
+
+
+async def _judge(
+    tx: Transaction, configuration: Configuration, node: Node, order: Import, reads: Sequence[_Read]
+) -> tuple[dict[str, _Judged], list[_Made]]:
+    """What each record comes to beside what is here already, by incident id, and what is made of those to keep."""
+    now = _moment(await tx.now())
+    ids = [read.incident_id for read in reads]
+    await objects.begin_fresh(tx, ids)
+    known = await records.of_incidents(tx, [id_ for id_ in ids if id_ not in tx.fresh])
+    assessed = await records.newest_assessments(tx, ids)
+    previous = await _made_before(tx, list(known))
+    judged: dict[str, _Judged] = {}
+    made: list[_Made] = []
+    for read in reads:
+        marking = _marking(order, read, configuration, previous)
+        digest = _digest(read.value, marking)
+        record = known.get(read.incident_id)
+        assessment = assessed.get(read.incident_id)
+        if record is not None and record.translation_sha256 == digest:
+            judged[read.incident_id] = _Judged("unchanged", assessed=assessment is not None)
+            continue
+        findings = read.translation.findings
+        if assessment is not None:
+            findings = _assessed(findings, assessment, configuration)
+        built = objects_of(
+            read.translation,
+            secret=node.secret,
+            owner=order.owner,
+            source=order.source,
+            creator_id=node.identity,
+            marking_id=marking.level.marking if marking.level is not None else None,
+            now=now,
+            previous=previous,
+            findings=findings,
+            assumed=("tlp",) if marking.assumed else (),
+        )
+        if faults := [fault for one in built for fault in problems(one.version)]:
+            judged[read.incident_id] = _Judged("refused", "; ".join(map(str, faults[:5])), assessment is not None)
+            continue
+        made.append(_Made(read, built, digest))
+        judged[read.incident_id] = _Judged("new" if record is None else "changed", assessed=assessment is not None)
+    return judged, made
+
+
+async def _keep(
+    tx: Transaction, configuration: Configuration, node: Node, order: Import, made: Sequence[_Made]
+) -> list[Outcome]:
+    """Store what was made, with its records, and let the collections judge it."""
+    now = await tx.now()
+    company = {one.read.incident_id: [(built.version, built.role) for built in one.built] for one in made}
+    await objects.begin_fresh(tx, [version.id for versions in company.values() for version, _ in versions])
+    touched, left = await keep_company(tx, company, now)
+    await records.put(tx, *(_record(order, one.read, one.digest, now) for one in made))
+    await audit.append(tx, "imported", order.source, {"format": order.format, "records": len(made)}, now)
+    outcomes = await release(tx, configuration, node, [*touched, *left], now=now)
+    await objects.forget_unheld(tx, left)
+    return outcomes
 
 
 async def _made_before(tx: Transaction, incidents: Sequence[str]) -> Mapping[str, ObjectVersion]:
@@ -271,30 +344,32 @@ def _record(order: Import, read: _Read, digest: str, now: int) -> Record:
         content=read.record.raw,
         place=read.record.place,
         mapping=read.translation.mapping,
-        translation=read.translation.as_value(),
+        translation=read.value,
         translation_sha256=digest,
         imported=now,
     )
 
 
-def _digest(translation: Translation, marking: _Marking) -> str:
+def _digest(said: Mapping[str, Any], marking: _Marking) -> str:
     """A hash of what an incident is made of. A new version of the mapping alone changes nothing."""
-    said = translation.as_value()
     content = {name: said[name] for name in ("incident_core", "description", "victims", "reporter", "observables")}
     effects = {name: value for name, value in said["effects"].items() if name != "classified"}
     level = marking.level.word if marking.level is not None else None
     return content_hash(content | {"effects": effects, "tlp": level})
 
 
-def _outcome(read: _Read, what: What, reason: str = "") -> RecordOutcome:
-    translation = read.translation
+def _outcome(item: _Read | BadRecord, judged: Mapping[str, _Judged]) -> RecordOutcome:
+    if isinstance(item, BadRecord):
+        return RecordOutcome(item.place, "", "", "refused", item.reason)
+    translation, became = item.translation, judged[item.incident_id]
     return RecordOutcome(
-        place=read.record.place,
-        source_id=read.record.source_id,
-        incident_id=read.incident_id,
-        what=what,
-        reason=reason,
-        needs_review=translation.needs_review,
+        place=item.record.place,
+        source_id=item.record.source_id,
+        incident_id=item.incident_id,
+        what=became.what,
+        reason=became.reason,
+        # the record may be as unclear as before, but a person has said what it amounts to
+        needs_review=translation.needs_review and not became.assessed,
         unmapped=tuple(f"{entry.path} = {entry.value!r}" for entry in translation.unmapped),
     )
 
