@@ -56,6 +56,7 @@ _LENGTHS: Final[Mapping[Fidelity, int]] = {
     "minute": 16,
     "second": 19,
 }
+_FIDELITIES: Final[tuple[Fidelity, ...]] = get_args(Fidelity)
 _MOMENT = re.compile(
     r"^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(?:\.\d{1,30})?)?)?Z)?)?)?\Z", re.ASCII
 )
@@ -75,7 +76,7 @@ class Moment:
         """The first instant that it may mean."""
         known = self.value.rstrip("Z")
         filled = known + "0001-01-01T00:00:00"[len(known) :]
-        return datetime.fromisoformat(filled).replace(tzinfo=UTC)
+        return datetime.fromisoformat(filled + "+00:00")
 
     def latest(self) -> datetime:
         """The last second that it may mean."""
@@ -113,7 +114,7 @@ def moment(text: str) -> Moment:
             f"{text[:40]!r} is not a time: YYYY, YYYY-MM, YYYY-MM-DD, or with THHZ, THH:MMZ, THH:MM:SSZ"
         )
     given = sum(part is not None for part in match.groups())
-    fidelity = get_args(Fidelity)[given - 1]
+    fidelity = _FIDELITIES[given - 1]
     found = Moment(_cut(text, fidelity), fidelity)
     try:
         found.earliest()
@@ -354,6 +355,8 @@ def effects_extension(findings: Findings) -> dict[str, Any]:
 
 def answers_as_value(answers: Answers) -> dict[str, Any]:
     """The answers that somebody gave; `unknown` is absent."""
+    if answers == UNANSWERED:
+        return {}
     given: dict[str, Any] = {name: getattr(answers, name) for name in words.QUESTIONS}
     given = {name: answer for name, answer in given.items() if answer != "unknown"}
     if answers.places:
@@ -459,6 +462,8 @@ def read_effects(value: Mapping[str, Any]) -> Findings | None:
 def read_answers(value: object) -> Answers:
     """The answers as `answers_as_value` writes them; what is missing or strange is unknown."""
     given = _mapping(value)
+    if not given:
+        return UNANSWERED
     named: dict[str, Any] = {name: _word(given.get(name), ("yes", "no")) or "unknown" for name in words.QUESTIONS}
     places: Any = frozenset(_words(given.get("places"), words.PLACES))
     return Answers(**named, places=places)
@@ -483,7 +488,7 @@ def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in fields.items()
-        if value is not None and not (isinstance(value, (str, list, dict)) and not value)
+        if value or (value is not None and not isinstance(value, (str, list, dict)))
     }
 
 
@@ -566,6 +571,8 @@ def _where(extension: Mapping[str, Any]) -> list[str]:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
+    if value is None or isinstance(value, dict):  # nearly always: asking for the abstract class is slow
+        return value or {}
     return value if isinstance(value, Mapping) else {}
 
 
@@ -618,7 +625,7 @@ def _read_effect_list(value: object) -> tuple[Effect, ...]:
 
 
 def _read_moment(value: object) -> Moment | None:
-    text = _mapping(value).get("value")
+    text = _mapping(value).get("value") if value is not None else None
     if not isinstance(text, str):
         return None
     try:
@@ -636,6 +643,8 @@ def _read_times(value: Mapping[str, Any]) -> Times:
 
 def _read_estimate(value: object) -> Estimate | None:
     given = _mapping(value)
+    if not given:
+        return None
     found = Estimate(_number(given.get("lo")), _number(given.get("best")), _number(given.get("hi")))
     return None if found == Estimate() else found
 
