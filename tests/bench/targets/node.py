@@ -162,7 +162,7 @@ async def _fill(url: str, corpus: Corpus, count: int) -> str:
                 pairs = list(zip(batch, stored, strict=True))
                 await objects.set_words(
                     tx,
-                    [Word(one.seq, writer.id, POSTED, "put", authentic=False, hops=0, at=now) for one in stored],
+                    [Word(one.seq, writer.id, POSTED, "put", False, 0, now, v.creator) for v, one in pairs],
                 )
                 await objects.note_references(tx, [(one.seq, named(v.value)) for v, one in pairs])
                 await postings.put_postings(tx, POSTED, [version.id for version in batch], writer.id, now)
