@@ -27,6 +27,7 @@ from tocsin.stix.canonical import LIMITS, Limits
 from tocsin.store.transaction import Store
 from tocsin.taxii.body import ALLOWANCE, Admission, Admitting, Allowance
 from tocsin.taxii.endpoint import Exchange
+from tocsin.taxii.memory import Remembering
 from tocsin.taxii.query import cursor_key
 from tocsin.taxii.routes import routes
 from tocsin.transport import PromptProtocol
@@ -73,7 +74,7 @@ def make_app(
         redirect_slashes=False,  # a redirect made from the Host header loses scheme and credentials behind a proxy
         openapi_url=None,
         exception_handlers=HANDLERS,
-        middleware=[Middleware(Admitting, admission)],
+        middleware=[Middleware(Remembering, store, exchange.memory), Middleware(Admitting, admission)],
         lifespan=lifespan,
     )
 

@@ -8,8 +8,8 @@ what the reader himself asked for.
 from collections.abc import Collection, Iterable
 
 from tocsin.store import grants, pages, releases
-from tocsin.store.objects import HeldVersion
 from tocsin.store.moment import Moment
+from tocsin.store.objects import HeldVersion
 from tocsin.store.pages import ChangePage, ContentPage, Filter, ReleasePage
 from tocsin.store.transaction import Store, Transaction
 

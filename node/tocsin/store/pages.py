@@ -91,6 +91,16 @@ class ReleasePage:
     rows: Sequence[PageRow]
     more: bool
 
+    @property
+    def first(self) -> int | None:
+        """The position of the first row; None where there is none."""
+        return self.rows[0].position if self.rows else None
+
+    @property
+    def last(self) -> int | None:
+        """The position of the last row; None where there is none."""
+        return self.rows[-1].position if self.rows else None
+
 
 class ChangeRow(NamedTuple):
     """One entry of the changes feed; `raw` only for what stands."""
@@ -136,9 +146,8 @@ async def page(
 async def content(tx: Transaction, collection_id: str, what: Filter, limit: int, *, max_bytes: int) -> ContentPage:
     """The same as `page`, of which only what an envelope needs."""
     found = await page(tx, collection_id, what, limit, max_bytes=max_bytes)
-    rows = found.rows
-    first, last = (rows[0].position, rows[-1].position) if rows else (None, None)
-    return ContentPage(first, last, [row.sha256 for row in rows], [row.raw for row in rows], found.more)
+    hashes, raws = [row.sha256 for row in found.rows], [row.raw for row in found.rows]
+    return ContentPage(found.first, found.last, hashes, raws, found.more)
 
 
 async def glance(

@@ -26,7 +26,7 @@ async def get_changes(exchange: Exchange, request: Request) -> Response:
     """What happened in this log after a position, oldest first."""
     parameters = read_parameters(request.scope["query_string"])
     async with visiting(exchange, request) as visit:
-        collection = await visit.readable(request.path_params["collection"])
+        collection = visit.rights.readable(request.path_params["collection"])
         after = _after(parameters.get("after", ""), Cursor(exchange.cursor_key, collection.id))
         limit = read_limit(parameters["limit"]) if "limit" in parameters else DEFAULT_LIMIT
         changes = await read_changes(visit.tx, collection.id, visit.caller.party.id, after, limit)

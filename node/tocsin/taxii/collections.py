@@ -4,20 +4,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tocsin.taxii import resources
-from tocsin.taxii.endpoint import Exchange, OfferedCollection, answer, visiting
+from tocsin.taxii.endpoint import Exchange, answer, visiting
+from tocsin.taxii.rights import OfferedCollection
 
 
 async def get_collections(exchange: Exchange, request: Request) -> Response:
     """§5.1 Get collections, in the order of the configuration (§3.3: a consistent order)."""
     async with visiting(exchange, request) as visit:
-        offered = await visit.collections()
+        offered = visit.rights.offered
     return await answer(request, resources.collections([_resource(one) for one in offered]))
 
 
 async def get_collection(exchange: Exchange, request: Request) -> Response:
     """§5.2 Get a collection, by id or alias; answered with its id."""
     async with visiting(exchange, request) as visit:
-        offered = await visit.collection(request.path_params["collection"])
+        offered = visit.rights.collection(request.path_params["collection"])
     return await answer(request, resources.dump(_resource(offered)))
 
 

@@ -5,8 +5,9 @@ from starlette.responses import Response
 
 from tocsin.errors import Unavailable
 from tocsin.store import objects
-from tocsin.taxii.endpoint import Exchange, answer, configured
+from tocsin.taxii.endpoint import Exchange, answer
 from tocsin.taxii.resources import DISCOVERY, absolute, dump
+from tocsin.taxii.rights import configured
 
 
 async def get_descriptor(exchange: Exchange, request: Request) -> Response:

@@ -12,7 +12,7 @@ from tocsin.taxii.query import MATCH_OBJECTS, Cursor, read_query
 async def get_manifest(exchange: Exchange, request: Request) -> Response:
     """§5.3 Get object manifests: the entries of §5.4 for the same query; its `next` serves there as well."""
     async with visiting(exchange, request) as visit:
-        collection = await visit.readable(request.path_params["collection"])
+        collection = visit.rights.readable(request.path_params["collection"])
         cursor = Cursor(exchange.cursor_key, collection.id)
         query = read_query(request.scope["query_string"], cursor, MATCH_OBJECTS)
         page = await read_manifest(visit.tx, collection.id, query.what, query.limit)

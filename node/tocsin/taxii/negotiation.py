@@ -5,7 +5,6 @@ it. A client that names JSON, or everything, or no version can; one that names o
 told so, because 406 is what makes it fall back.
 """
 
-import gzip
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from tocsin.problems import NotAcceptable, UnknownMedia
 
 VERSION = "2.1"
-GZIP_FROM = 1024  # bytes; below it the header costs more than it saves
 _TAXII = ("application", "taxii+json")
 _JSON = ("application", "json")
 _PART = re.compile(r'(?:[^",;]|"(?:[^"\\]|\\.)*")+|[,;]')
@@ -53,20 +51,6 @@ def check_content_type(header: str | None, coding: str | None) -> None:
         raise UnknownMedia("A body must be UTF-8.")
 
 
-def accepts_gzip(header: str | None) -> bool:
-    """RFC 9110 §12.5.3: `gzip`, `x-gzip` or `*`, unless refused by `q=0`."""
-    qualities = {name.lower(): _quality(rest) for name, rest in _elements(header or "")}
-    for name in ("gzip", "x-gzip", "*"):
-        if name in qualities:
-            return qualities[name] > 0
-    return False
-
-
-def compressed(body: bytes) -> bytes:
-    """gzip, fast and without a date, so that the same answer is the same bytes."""
-    return gzip.compress(body, compresslevel=1, mtime=0)
-
-
 def _matches(given: MediaRange) -> bool:
     if given.kind == _TAXII:
         return given.version in (None, VERSION)
@@ -80,12 +64,12 @@ def _specificity(given: MediaRange) -> int:
 
 
 def _media_ranges(header: str) -> Iterator[MediaRange]:
-    for name, rest in _elements(header):
+    for name, rest in elements(header):
         first, _, second = name.lower().partition("/")
-        yield MediaRange((first, second), rest.get("version"), _lower(rest.get("charset")), _quality(rest))
+        yield MediaRange((first, second), rest.get("version"), _lower(rest.get("charset")), quality(rest))
 
 
-def _elements(header: str) -> Iterator[tuple[str, dict[str, str]]]:
+def elements(header: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Each element of a comma list with its parameters; quotes may hold commas and semicolons."""
     element: list[str] = []
     for part in (*_PART.findall(header), ","):
@@ -103,7 +87,8 @@ def _parameter(word: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip().strip('"')
 
 
-def _quality(parameters: dict[str, str]) -> float:
+def quality(parameters: dict[str, str]) -> float:
+    """The weight of an element (RFC 9110 §12.4.2)."""
     try:
         return float(parameters.get("q", "1"))
     except ValueError:

@@ -38,6 +38,8 @@ from tocsin.taxii.query import ALL, LAST, MATCH_OBJECT, MATCH_OBJECTS, MATCH_VER
 from tocsin.taxii.rights import OfferedCollection, Rights
 
 _SLICE = 50  # objects read at a stretch: some milliseconds
+_DATES = ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last")
+_LAST_MOMENT = 253_402_300_799_999_999  # µs: the end of the year 9999, beyond which no date can be written
 STATUS_KEPT = 48 * 3600 * 1_000_000  # µs; §4.3 asks for 24 hours
 
 # A body nested deeper than this is no envelope. What lies between this and the limit of one object is that
@@ -242,7 +244,11 @@ async def _must_stand(tx: Transaction, asked: _Asked, *, empty: bool) -> None:
 
 async def _answer_page(request: Request, rights: Rights, asked: _Asked, page: ContentPage) -> Response:
     body = resources.envelope(page, sealed_next(asked.cursor, page), rights.empty_page)
-    return await answer(request, body, dated(page), essence=resources.essence(page))
+    dates = dated(page)
+    if not dates and rights.empty_page == "list" and (after := asked.query.what.after) is not None:
+        # who wants a list (Elastic) begins anew after an answer without dates; so it hears its own again
+        dates = dict.fromkeys(_DATES, from_micros(min(max(after, 0), _LAST_MOMENT)))
+    return await answer(request, body, dates, essence=resources.essence(page))
 
 
 def _status(received: list[Posted], now: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import msgspec
 
 from tocsin.settings import CollectionSettings, EmptyPage, NodeSettings
 from tocsin.stix.objects import from_micros
-from tocsin.store.pages import ReleasePage
+from tocsin.store.pages import ContentPage, ReleasePage
 from tocsin.taxii.negotiation import VERSION
 
 API_ROOT = "/exchange/"
@@ -62,11 +62,21 @@ def collections(found: Sequence[Mapping[str, Any]]) -> bytes:
     return dump({"collections": found} if found else {})
 
 
-def envelope(page: ReleasePage, next_: str | None, empty_page: EmptyPage = "omit") -> bytes:
+def envelope(page: ContentPage, next_: str | None, empty_page: EmptyPage = "omit") -> bytes:
     """§3.7 Envelope; an empty result is an empty envelope (§5.4), unless its reader is to get an empty list."""
-    if not page.rows:
+    if not page.raws:
         return b"{}" if empty_page == "omit" else b'{"more":false,"objects":[]}'
-    return b"".join((_paging(next_), b'"objects":[', b",".join(row.raw for row in page.rows), b"]}"))
+    return b"".join((_paging(next_), b'"objects":[', b",".join(page.raws), b"]}"))
+
+
+def essence(page: ContentPage) -> bytes | None:
+    """What determines an envelope and its dates, at a fraction of its size: which versions, from where to where.
+
+    None for an empty one, which is small itself.
+    """
+    if not page.raws:
+        return None
+    return "\n".join((str(page.first), str(page.last), str(page.more), *page.hashes)).encode("ascii")
 
 
 def manifest(page: ReleasePage, next_: str | None) -> bytes:

@@ -1,0 +1,84 @@
+"""Rights: who asks, and which collections are offered to him, by the configuration in force alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tocsin.auth import Caller, authenticate
+from tocsin.errors import NotAllowed, NotFound, Refused, Unavailable
+from tocsin.policy.configuration import Configuration
+from tocsin.settings import CollectionSettings, EmptyPage
+from tocsin.sharing.apply import in_force
+from tocsin.store import releases
+from tocsin.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedCollection:
+    """A collection that this caller may read, or add to, or both."""
+
+    id: str
+    key: str
+    settings: CollectionSettings
+    can_read: bool
+    can_write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """A known caller under one configuration. `offered`: what he may use, in the order of the configuration; the
+    rest is not for him to know."""
+
+    configuration: Configuration
+    caller: Caller
+    offered: tuple[OfferedCollection, ...]
+
+    @property
+    def empty_page(self) -> EmptyPage:
+        """What the operator chose for this caller where a page of objects is empty."""
+        party = self.configuration.settings.party(self.caller.name)
+        return party.empty_page if party else "omit"
+
+    def collection(self, named: str) -> OfferedCollection:
+        """By id or alias. Raises NotFound for one that is absent or not for this caller."""
+        for offered in self.offered:
+            if named in (offered.id, offered.key):
+                return offered
+        raise NotFound(f"no collection {named!r} for {self.caller.name}")
+
+    def readable(self, named: str) -> OfferedCollection:
+        """Raises NotFound, or NotAllowed for a collection that the caller may only add to."""
+        offered = self.collection(named)
+        if not offered.can_read:
+            raise NotAllowed("You may add objects to this collection, but not read it.")
+        return offered
+
+    def writable(self, named: str) -> OfferedCollection:
+        """Raises NotFound, or NotAllowed for a collection that the caller may only read."""
+        offered = self.collection(named)
+        if not offered.can_write:
+            raise NotAllowed("You may read this collection, but not add to it.")
+        return offered
+
+
+async def configured(tx: Transaction) -> Configuration:
+    """The configuration in force. Raises Unavailable where none was applied yet."""
+    try:
+        return await in_force(tx)
+    except Refused as why:
+        raise Unavailable("This node has no configuration in force yet.") from why
+
+
+async def read_rights(tx: Transaction, headers: Mapping[str, str]) -> Rights:
+    """Who asks, and what for, as this transaction sees it. Raises NotAuthenticated, NotAllowed, Unavailable."""
+    configuration = await configured(tx)
+    caller = await authenticate(tx, configuration, headers)
+    ids = {row.key: row.id for row in await releases.collections(tx)}
+    name = caller.name
+    offered = (
+        OfferedCollection(
+            ids[key], key, settings, configuration.can_read(name, key), configuration.can_write(name, key)
+        )
+        for key, settings in configuration.settings.collections.items()
+        if key in ids
+    )
+    return Rights(configuration, caller, tuple(one for one in offered if one.can_read or one.can_write))
