@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from taxii_node import PRIVATE, REGIONAL, TAXII, indicator, listening
+from taxii_tables import faults
 from tocsin.app import make_app
 from tocsin.errors import (
     BadFile,
@@ -120,3 +121,44 @@ async def test_a_malformed_parameter_is_400_and_named(node):
 async def test_the_collection_is_looked_at_before_its_parameters(node):
     assert (await node.get(f"/exchange/collections/{PRIVATE}/objects/?limit=0")).status_code == 404
     assert (await node.get(f"/exchange/collections/{REGIONAL}/objects/?limit=0")).status_code == 400
+
+
+async def failures(node):
+    """An answer of each status that a client can cause."""
+    await node.post({"objects": [indicator(1)]})
+    one = f"objects/{indicator(1)['id']}/"
+    return {
+        400: await node.get("objects/?limit=0"),
+        401: await node.get("objects/", by=None),
+        403: await node.get("objects/", by="pia"),
+        404: await node.get("objects/nothing/"),
+        405: await node.get(one, method="PUT"),
+        406: await node.get("objects/", headers={"Accept": "text/html"}),
+        413: await node.post(b" " * 10_500_000),
+        415: await node.post({}, headers={"Content-Type": "text/plain"}),
+        422: await node.post([]),
+    }
+
+
+async def test_each_failure_is_an_error_message_with_a_title_and_its_own_status(node):
+    for status, answer in (await failures(node)).items():
+        assert answer.status_code == status
+        assert answer.headers["Content-Type"] == TAXII
+        body = answer.json()
+        assert faults("error", body) == []
+        assert body["title"].strip()
+        assert body["http_status"] == str(answer.status_code)
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_a_failure_never_shows_a_page_for_people_or_how_the_node_is_built(node):
+    for status, answer in (await failures(node)).items():
+        said = answer.text.lower() + str(answer.headers).lower()
+        for word in ("<html", "traceback", "starlette", "uvicorn", "sqlite", "postgresql", ".py"):
+            assert word not in said, status
+
+
+async def test_a_failed_head_says_its_status_and_has_no_body(node):
+    for path, status in (("objects/nothing/", 404), ("objects/?limit=0", 400), ("/exchange/nowhere/", 404)):
+        answer = await node.get(path, method="HEAD")
+        assert (answer.status_code, answer.content, answer.headers["Content-Type"]) == (status, b"", TAXII)

@@ -288,3 +288,75 @@ async def test_who_waits_to_be_told_to_continue_is_refused_without_sending(node)
     answer = await raw_request(node, head)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close" in answer.lower()
+
+
+async def test_who_sends_far_too_much_at_once_sees_why_it_was_refused(node):
+    """A connection that ended while the client was sending would show it a reset in place of the 413."""
+    for size in (10 * 1024 * 1024 + 1, 20_000_000):
+        large = await node.post(b" " * size)
+        assert (large.status_code, large.json()["http_status"]) == (413, "413")
+    forbidden = await node.post(b" " * 9_000_000, by="rita")
+    assert (forbidden.status_code, forbidden.headers["Connection"]) == (403, "close")
+    assert (await node.post({"objects": [indicator(1)]})).status_code == 202
+
+
+# --- what existing servers trip over -------------------------------------------------------------------------
+
+POISON = [
+    b'{"type":"software","spec_version":"2.1","id":"software--00000000-0000-4000-8000-000000000001",'
+    b'"name":"x","version":"2.0"}',
+    dump(indicator(9) | {"id": ["indicator--00000000-0000-4000-8000-000000000009"]}),
+    dump(indicator(9) | {"modified": {}}),
+    dump(indicator(9) | {"modified": "0000-00-00T00:00:00.000Z"}),
+    dump(indicator(9) | {"modified": "2025-03-01T00:00:00.000+99:00"}),
+    dump(indicator(9) | {"modified": None}),
+    dump(indicator(9) | {"type": None}),
+    dump(indicator(9) | {"spec_version": 2.1}),
+    dump(indicator(9) | {"object_marking_refs": [7]}),
+    dump(indicator(9) | {"revoked": "no"}),
+]
+
+
+async def test_nothing_that_a_writer_posts_can_spoil_the_collection_for_its_readers(node):
+    await node.post({"objects": [indicator(1)]})
+    for member in POISON:
+        assert (await node.post(envelope_of(member))).status_code == 202
+        for path in (
+            "objects/",
+            "manifest/",
+            "objects/?match[version]=all",
+            f"objects/{indicator(1)['id']}/versions/",
+        ):
+            assert (await node.get(path)).status_code == 200, (member, path)
+    assert (await node.get("objects/")).json()["objects"][0] == indicator(1)
+
+
+@pytest.mark.parametrize(
+    "modified", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999999Z", NEW[:-1] + "123456Z"]
+)
+async def test_a_strange_date_is_a_version_like_any_other(node, modified):
+    strange = indicator(
+        1, modified, created="0001-01-01T00:00:00.000Z", valid_until="9999-12-31T23:59:59.123456789Z"
+    )
+    (told,) = (await node.post({"objects": [strange]})).json()["successes"]
+    assert told["version"] == modified
+    assert (await node.get(f"objects/?match[version]={modified}")).json()["objects"] == [strange]
+    assert (await node.get("manifest/")).json()["objects"][0]["version"] == modified
+
+
+async def test_the_objects_of_a_post_have_dates_of_their_own_each_in_the_order_in_which_they_stand(node):
+    await node.post({"objects": [indicator(number) for number in (4, 2, 3)]})
+    records = (await node.get("manifest/")).json()["objects"]
+    assert [record["id"] for record in records] == [indicator(number)["id"] for number in (4, 2, 3)]
+    assert len({record["date_added"] for record in records}) == 3
+
+
+async def test_rights_are_looked_at_before_the_body_and_its_type(node):
+    for by, status in (("rita", 403), ("nora", 404), (None, 401)):
+        assert (await node.post(b"{", by=by, headers={"Content-Type": "text/plain"})).status_code == status
+
+
+async def test_the_answer_to_a_post_leads_to_its_status(node):
+    posted = await node.post({"objects": [indicator(1)]})
+    there = await node.get(f"/exchange/status/{posted.json()['id']}/", by="walt")
+    assert (posted.status_code, there.json()) == (202, posted.json())

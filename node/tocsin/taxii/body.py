@@ -7,7 +7,8 @@ looked up (it has two at most), so a wait costs no connection to the database, a
 never shows another that somebody is busy.
 
 An answer is handed over in pieces and counts as work until it was taken. A connection whose request was answered
-before its body had arrived is ended: nothing reads on for as long as somebody sends.
+before its body had arrived is ended: nothing reads on for as long as somebody sends. It does read on for a while,
+since a client that is still sending when its connection ends never sees the answer (413 above all).
 """
 
 import asyncio
@@ -43,6 +44,9 @@ class Allowance:
     wait_seconds: float = 20.0  # for a turn, or for room
     body_seconds: float = 60.0  # a whole body must have arrived by then
     piece_seconds: float = 60.0  # each piece of an answer must have been taken by then
+    rest: int = 32 * 1024 * 1024  # bytes of a body that are passed over after its answer, so that this is seen
+    rest_seconds: float = 10.0  # and for how long at most
+    silent_seconds: float = 2.0  # or until nothing came for so long
 
 
 ALLOWANCE = Allowance()
@@ -182,7 +186,7 @@ class Admitting:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        talk = _Talk(receive, send, _has_body(scope), self._admission.allowance.piece_seconds)
+        talk = _Talk(receive, send, _has_body(scope), _awaits_continue(scope), self._admission.allowance)
         try:
             async with self._admission.turn(Headers(scope=scope)):
                 await self._app(scope, talk.receive, talk.send)
@@ -204,9 +208,11 @@ class _Talk:
     _receive: Receive
     _send: Send
     unread: bool  # there is a body, and it was not read to its end
-    _seconds: float
+    _withheld: bool  # the client does not send its body before it is told to
+    _allowance: Allowance
 
     async def receive(self) -> Message:
+        self._withheld = False
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             self.unread = False
@@ -222,11 +228,30 @@ class _Talk:
         for start in range(0, len(body) - _PIECE, _PIECE):
             await self._hand_over({**message, "body": bytes(body[start : start + _PIECE]), "more_body": True})
         rest = (len(body) - 1) // _PIECE * _PIECE if body else 0
-        await self._hand_over({**message, "body": body[rest:]} if rest else message)
+        last = {**message, "body": body[rest:]} if rest else message
+        if self.unread and not self._withheld and not message.get("more_body", False):
+            await self._hand_over({**last, "more_body": True})
+            await self._pass_over_the_rest()
+            last = {"type": "http.response.body", "body": b""}
+        await self._hand_over(last)
+
+    async def _pass_over_the_rest(self) -> None:
+        """Read what the client is still sending, and keep none of it."""
+        size = 0
+        try:
+            async with asyncio.timeout(self._allowance.rest_seconds):
+                while self.unread and size < self._allowance.rest:
+                    async with asyncio.timeout(self._allowance.silent_seconds):
+                        message = await self.receive()
+                    if message["type"] != "http.request":
+                        return
+                    size += len(message.get("body", b""))
+        except TimeoutError:
+            log.info("a client had been answered before its body, and did not end it")
 
     async def _hand_over(self, message: Message) -> None:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._allowance.piece_seconds):
                 await self._send(message)  # waits while the client has not taken what came before
         except TimeoutError as why:
             raise _NotTaken from why
@@ -265,6 +290,10 @@ def _has_body(scope: Scope) -> bool:
         name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
         for name, value in scope["headers"]
     )
+
+
+def _awaits_continue(scope: Scope) -> bool:
+    return any(name == b"expect" for name, _ in scope["headers"])
 
 
 def _too_large(limits: Limits) -> TooLarge:
