@@ -4,7 +4,9 @@ import gzip
 
 import pytest
 
+from reading import LATER
 from taxii_node import REGIONAL, TAXII, indicator
+from taxii_tables import faults
 
 EVERYWHERE = ["/taxii2", "/exchange", "/exchange/collections", "", "objects", "manifest", "changes"]
 
@@ -37,7 +39,7 @@ async def test_other_methods_are_405_and_say_which_are_allowed(node):
         (f"{one}/", {"GET", "HEAD", "DELETE"}),
         (one, {"GET", "HEAD", "DELETE"}),
     ):
-        for method in {"OPTIONS", "PUT", "PATCH", "POST", "DELETE", "BREW"} - methods:
+        for method in {"OPTIONS", "PUT", "PATCH", "POST", "DELETE", "REPORT"} - methods:
             answer = await node.get(path, method=method)
             assert answer.status_code == 405, (path, method)
             assert {allowed.strip() for allowed in answer.headers["Allow"].split(",")} == methods
@@ -136,3 +138,79 @@ async def test_whatever_is_not_there_is_a_plain_404(node):
     for path in NOWHERE:
         answer = await node.get(path)
         assert (answer.status_code, answer.json()["http_status"]) == (404, "404"), path
+
+
+async def test_every_success_has_the_resource_of_its_endpoint(node):
+    await node.post({"objects": [indicator(1)]})
+    one = f"objects/{indicator(1)['id']}/"
+    status = (await node.post({})).json()["id"]
+    for path, kind in (
+        ("/taxii2/", "discovery"),
+        ("/exchange/", "api-root"),
+        (f"/exchange/status/{status}/", "status"),
+        ("/exchange/collections/", "collections"),
+        ("", "collection"),
+        ("manifest/", "manifest"),
+        ("objects/", "envelope"),
+        (one, "envelope"),
+        (f"{one}versions/", "versions"),
+    ):
+        answer = await node.get(path, by="walt")
+        assert (answer.status_code, faults(kind, answer.json())) == (200, []), path
+    posted = await node.post({"objects": [indicator(2)]})
+    assert (posted.status_code, faults("status", posted.json())) == (202, [])
+    deleted = await node.get(one, by="walt", method="DELETE")
+    assert (deleted.status_code, deleted.content) == (200, b"")  # §5.7 has no payload
+
+
+async def test_every_failure_has_the_error_message_that_its_endpoint_lists(node):
+    for path in (
+        "/taxii2/",
+        "/exchange/",
+        "/exchange/collections/",
+        "",
+        "manifest/",
+        "objects/",
+        "/exchange/status/x/",
+    ):
+        for headers, status in (({}, 401), ({"X-API-Key": "x"}, 401)):
+            answer = await node.get(path, by=None, headers=headers)
+            assert (answer.status_code, faults("error", answer.json())) == (status, []), path
+        answer = await node.get(path, method="PATCH")
+        assert (answer.status_code, faults("error", answer.json())) == (405, []), path
+        answer = await node.get(path, headers={"Accept": "text/html"})
+        assert (answer.status_code, faults("error", answer.json())) == (406, []), path
+
+
+async def test_media_type_and_version_stand_on_every_kind_of_answer(node):
+    one = f"objects/{indicator(1)['id']}/"
+    answers = [
+        await node.post({"objects": [indicator(1)]}),
+        await node.get("objects/"),
+        await node.get("objects/", method="HEAD"),
+        await node.get(f"objects/?added_after={LATER}"),
+        await node.get(one, by="pia"),
+        await node.get(one, by=None),
+        await node.get(one, by="walt", method="DELETE"),
+        await node.get(one),
+        await node.post(b"{"),
+        await node.post(b"7"),
+        await node.post({}, headers={"Content-Type": "text/plain"}),
+        await node.get("objects/", method="OPTIONS"),
+    ]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == [202, 200, 200, 200, 403, 401, 200, 404, 400, 422, 415, 405]
+    assert {answer.headers["Content-Type"] for answer in answers} == {TAXII}
+
+
+async def test_a_path_of_an_object_takes_its_methods_without_its_slash_too(node):
+    bare = f"{node.collection_url()}objects"
+    headers = {"X-API-Key": node.tokens["walt"], "Content-Type": TAXII}
+    posted = await node.http.post(bare, headers=headers, json={"objects": [indicator(1)]})
+    assert posted.status_code == 202
+    assert (await node.get(f"/exchange/status/{posted.json()['id']}", by="walt")).status_code == 200
+    one = f"objects/{indicator(1)['id']}"
+    for path in (one, f"{one}/versions"):
+        assert (await node.get(path)).status_code == 200, path
+    assert (await node.get(one, by="walt", method="DELETE")).status_code == 200
+    assert (await node.get(one)).status_code == 404

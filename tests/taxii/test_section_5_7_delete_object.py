@@ -1,6 +1,6 @@
 """TAXII 2.1 §5.7 Delete an object: for who posted it, from this collection."""
 
-from taxii_node import REGIONAL, indicator
+from taxii_node import REGIONAL, SECOND, SETTINGS, indicator, served
 
 OLD, MIDDLE, NEW = "2025-03-01T00:00:00.000Z", "2025-03-02T00:00:00.000Z", "2025-03-03T00:00:00.000Z"
 ID = indicator(1)["id"]
@@ -74,3 +74,38 @@ async def test_what_was_deleted_may_be_posted_again(node):
     assert (await node.post({"objects": [indicator(1)]})).json()["success_count"] == 1
     assert (await node.get(f"objects/{ID}/")).status_code == 200
     assert REGIONAL in node.collection_url()
+
+
+async def test_what_is_deleted_leaves_every_place_where_it_could_be_seen(node):
+    await node.post({"objects": [indicator(1, OLD), indicator(1, NEW)]})
+    assert (await delete(node)).status_code == 200
+    for path in (
+        f"objects/?match[id]={ID}",
+        f"objects/?match[id]={ID}&match[version]=all",
+        "objects/?match[version]=first",
+        f"objects/?match[version]={OLD}",
+        f"manifest/?match[id]={ID}",
+        "manifest/?match[version]=all",
+    ):
+        assert (await node.get(path)).content == b"{}", path
+
+
+async def test_delete_takes_from_this_collection_alone(store, tmp_path):
+    settings = SETTINGS.replace("title: Second, ", "title: Second, writers: [walt], clearance: green, ")
+    async with served(store, tmp_path, settings=settings) as node:
+        second = f"/exchange/collections/{SECOND}/objects/"
+        for path in ("objects/", second):
+            assert (await node.post({"objects": [indicator(1)]}, path=path)).json()["success_count"] == 1
+        assert (await delete(node)).status_code == 200
+        assert (await node.get(f"objects/{ID}/")).status_code == 404
+        assert (await node.get(f"{second}{ID}/")).json()["objects"] == [indicator(1)]
+
+
+async def test_a_date_or_a_page_does_not_choose_what_is_deleted(node):
+    """§5.7 has `match[version]` and `match[spec_version]`; a date that is none is malformed all the same."""
+    await node.post({"objects": [indicator(1, OLD), indicator(1, NEW)]})
+    for query in ("?added_after=yesterday", "?limit=0", "?next=x"):
+        assert (await delete(node, query)).status_code == 400, query
+    assert await versions(node) == [OLD, NEW]
+    assert (await delete(node, "?match[type]=malware&match[id]=x&limit=1")).status_code == 200
+    assert await versions(node) is None
