@@ -12,7 +12,7 @@ The standard leaves choices, and real clients differ. What we chose:
 §3.1    Every path with and without trailing slash, no redirect, HEAD like GET, other methods 405 with `Allow`.
         `Content-Type` on GET is ignored, a missing one on POST is 415.
 §3.2    X-TAXII-Date-Added headers stand wherever an object, a record or a version does; an empty answer has
-        none.
+        none, but for an account whose `empty_page` is `list` that of the query.
 §3.4    `added_after` takes any digits and offsets, a `+` that arrived as a space too. `limit` is clamped to
         1000, 500 if not given. Unknown parameters and match fields are ignored, as are those that an endpoint
         does not have; a known one given twice, or empty, is 400. `all` beside other versions is `all`.

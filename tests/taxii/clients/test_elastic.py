@@ -8,7 +8,9 @@ interval); before 1.8.2 the next ones had `next` alone. It goes on while `next` 
 cursor as it was. Its cursor is `X-TAXII-Date-Added-Last`; an answer without that header resets it to the initial
 interval.
 
-Its protocol allows: everything within the initial interval once, whatever is added meanwhile.
+Its protocol allows: everything within the initial interval once, whatever is added meanwhile. With the account's
+`empty_page: list` it does so without the errors; an empty page then repeats the date that was asked for, because
+without it Elastic would begin anew at each second poll.
 """
 
 import base64
@@ -17,8 +19,9 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
+from busy_writer import BusyWriter
 
-from taxii_node import ServedNode, indicator
+from taxii_node import SETTINGS, ServedNode, indicator, served
 
 
 class EvaluationError(Exception):
@@ -168,3 +171,55 @@ async def test_an_empty_page_is_an_error_to_it_which_costs_it_nothing_but_a_warn
             await elastic.interval()
     await writer.post([indicator(90)])
     assert await elastic.interval() == [indicator(90)["id"]]
+
+
+# --- with the account's `empty_page: list` ----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def listing_node(store, tmp_path):
+    """A node whose operator chose a list for this reader's empty pages."""
+    chosen = SETTINGS.replace("rita: {kind: company,", "rita: {kind: company, empty_page: list,", 1)
+    async with served(store, tmp_path, settings=chosen) as running:
+        yield running
+
+
+@VERSIONS
+async def test_with_a_list_for_an_empty_page_it_never_stumbles_and_nothing_comes_twice(listing_node, keeps_filter):
+    """Its cursor follows the header, so an empty answer repeats the date that was asked for."""
+    writer = BusyWriter(listing_node)
+    elastic = agent(listing_node, limit=4, keeps_filter=keeps_filter)
+    assert await elastic.interval() == []
+    await writer.burst(9)
+    found = await elastic.interval()
+    for _ in range(3):
+        assert await elastic.interval() == []
+    found += await writer.watched(elastic.interval)
+    assert found == writer.added
+    assert await elastic.interval() == []
+
+
+async def test_after_an_idle_time_longer_than_its_initial_interval_nothing_is_lost(listing_node):
+    """With a cursor that an empty page had reset it would begin where the interval does, and miss the rest."""
+    writer = BusyWriter(listing_node)
+    elastic = agent(listing_node, initial_interval=timedelta(minutes=5))
+    await writer.burst(2)
+    found = await elastic.interval() + await elastic.interval()
+    await writer.burst(2)
+    elastic.initial_interval = timedelta(seconds=-60)  # as if it had been switched off for that long
+    assert found + await elastic.interval() == writer.added
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        ("2025-03-01T00:00:00Z", "2025-03-01T00:00:00.000000Z"),
+        ("2025-03-01T01:00:00.1234567+01:00", "2025-03-01T00:00:00.123456Z"),
+        ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00.000000Z"),
+        ("9999-12-31T23:59:60.5Z", "9999-12-31T23:59:59.999999Z"),
+    ],
+)
+async def test_the_date_on_an_empty_page_is_one_whatever_was_asked(listing_node, after, told):
+    answer = await listing_node.get("objects/", params={"added_after": after})
+    assert (answer.status_code, answer.json()) == (200, {"more": False, "objects": []})
+    assert answer.headers["X-TAXII-Date-Added-First"] == answer.headers["X-TAXII-Date-Added-Last"] == told
