@@ -18,19 +18,20 @@ QUICK = Wanted(
     objects=2_000, posts=1_000, records=1_000, sizes=(2_000, 8_000), repeats=2, seconds=4.0, poll_seconds=0.4
 )
 
-SCENARIOS: dict[str, Callable[[Bench], list[Figure]]] = {
-    "ingest-1000": lambda bench: ingest.ingest(bench, 1000),
-    "ingest-100": lambda bench: ingest.ingest(bench, 100),
-    "read": reading.read,
-    "page": reading.pages,
-    "poll": polling.poll,
-    "object": reading.one_object,
-    "match-id": reading.match_id,
-    "match-type": lambda bench: reading.read(bench, reading.KIND),
-    "mixed": mixed.mixed,
-    "import": importing.import_veris,
-    "growth": growth.growth,
-    "memory": memory.memory,
+# By name: what it does, and the function.
+SCENARIOS: dict[str, tuple[str, Callable[[Bench], list[Figure]]]] = {
+    "ingest-1000": ("POST envelopes of 1,000, beside all others", lambda bench: ingest.ingest(bench, 1000)),
+    "ingest-100": ("POST envelopes of 100", lambda bench: ingest.ingest(bench, 100)),
+    "read": ("a full read by pages of 1,000", reading.read),
+    "match-type": ("the same of one type", lambda bench: reading.read(bench, reading.KIND)),
+    "page": ("the transport limit: one page from memory", reading.pages),
+    "poll": ("nothing is new: 1, 8 and 64 clients", polling.poll),
+    "object": ("one object by id: 1 and 8 clients", reading.one_object),
+    "match-id": ("three objects by id: 1 and 8 clients", reading.match_id),
+    "mixed": ("1 and 8 writers, alone and beside 8 pollers", mixed.mixed),
+    "import": ("tocsin import veris, published too", importing.import_veris),
+    "growth": ("reads and polls at each of --sizes", growth.growth),
+    "memory": ("the most that the node holds, at the largest of --sizes", memory.memory),
 }
 
 
@@ -49,7 +50,7 @@ def main(words: Sequence[str]) -> int:
 def _scenario(bench: Bench, name: str, figures: list[Figure], options: argparse.Namespace) -> bool:
     """Run one, and write what is known so far; False when it broke off, which is noted."""
     try:
-        figures += SCENARIOS[name](bench)
+        figures += SCENARIOS[name][1](bench)
     except Broken as why:
         bench.note(f"{name} broke off: {why}")
         return False
@@ -65,8 +66,15 @@ def _machine(bench: Bench) -> report.Machine:
 
 
 def _options(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], help="all, unless named")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description="How fast the node is beside what else could do its work, and beside what the machine can do.",
+        epilog="scenarios:\n" + "\n".join(f"  {name:<12} {text}" for name, (text, _) in SCENARIOS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "scenario", nargs="*", metavar="SCENARIO", choices=[*SCENARIOS, []], help="below; all, unless named"
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes: about two minutes in all")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="of the node; both, unless given")
     parser.add_argument("--against", nargs="*", choices=REFERENCES, help="what to compare with; all, unless given")

@@ -96,8 +96,8 @@ class Bench:
         return self._once(("bare", engine, count, use), lambda: self._start_bare(engine, count))
 
     def transport(self, kind: str) -> TaxiiTarget:
-        """A bare answer over HTTP: `asgi`, `fastapi`, or `fastapi-h11` (by asyncio and h11, without uvloop)."""
-        return self._once(("transport", kind), lambda: self._start_transport(kind))
+        """A bare answer over HTTP: `asgi` or `fastapi`."""
+        return self._once(("transport", kind), partial(self._start_transport, kind))
 
     def opentaxii(self, engine: str, count: int = 0, use: str = "") -> TaxiiTarget:
         """OpenTAXII with the first `count` objects."""
@@ -115,7 +115,7 @@ class Bench:
             if kind != "node" and kind not in self.wanted.against:
                 continue
             if kind == "transport":
-                makers += [partial(self.transport, which) for which in ("asgi", "fastapi", "fastapi-h11")]
+                makers += [partial(self.transport, which) for which in ("asgi", "fastapi")]
             elif kind != "medallion":
                 make = {"node": self.node, "bare": self.bare, "opentaxii": self.opentaxii}[kind]
                 makers += [partial(make, engine, count, use) for engine in self.wanted.engines]
@@ -223,11 +223,8 @@ class Bench:
     def _start_transport(self, kind: str) -> TaxiiTarget:
         page = self.folder / "page"
         page.write_bytes(envelope(self.corpus.many(0, 1000)))
-        python = sys.executable if kind.endswith("-h11") else environments.python_of("transport")
         port = free_port()
-        command = [str(python), str(TRANSPORT), kind, str(page), str(port)]
-        if not kind.endswith("-h11"):
-            self.note(f"transport: {environments.versions_of('transport')}")
+        command = [sys.executable, str(TRANSPORT), kind, str(page), str(port)]
         server = launch(command, self.folder / f"{kind}.log", cwd=self.folder)
         wait_for_port(server, port)
         headers = {"Host": "node.example", "Accept": MEDIA_TYPE}

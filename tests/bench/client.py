@@ -82,7 +82,7 @@ def drive(address: tuple[str, int], scripts: Sequence[Script]) -> Driven:
 class _Line:
     """One client and its connection."""
 
-    __slots__ = ("body", "got", "head", "needed", "out", "script", "sent", "sent_at", "sock")
+    __slots__ = ("body", "full", "got", "head", "needed", "out", "script", "sent", "sent_at", "sock")
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -90,6 +90,7 @@ class _Line:
         self.out = memoryview(b"")
         self.sent = b""
         self.sent_at = 0.0
+        self.full = False  # the socket takes no more for now
         self.reset()
 
     def reset(self) -> None:
@@ -163,6 +164,7 @@ class _Loop:
             line.sock.setblocking(False)
         if line.sock.fileno() not in self._lines:
             self._lines[line.sock.fileno()] = line
+            line.full = False
             self._poll.register(line.sock, select.EPOLLIN)
         self._send(line)
 
@@ -174,7 +176,9 @@ class _Loop:
             pass  # the socket is full: epoll says when not
         except (BrokenPipeError, ConnectionResetError):
             return self._again(line)
-        self._poll.modify(line.sock, select.EPOLLIN | (select.EPOLLOUT if line.out else 0))
+        if bool(line.out) != line.full:
+            line.full = bool(line.out)
+            self._poll.modify(line.sock, select.EPOLLIN | (select.EPOLLOUT if line.full else 0))
         return None
 
     def _again(self, line: _Line) -> None:

@@ -69,7 +69,7 @@ class Corpus:
     def make(self, number: int) -> Made:
         """One object."""
         kind = BLOCK[number % len(BLOCK)]
-        value = {"type": kind, "spec_version": "2.1", "id": self.id_of(number)}
+        value: dict[str, Any] = {"type": kind, "spec_version": "2.1", "id": self.id_of(number)}
         version = _moment(number)
         if kind not in _SCOS:
             value |= {"created": version, "modified": version}

@@ -8,10 +8,7 @@ from pathlib import Path
 
 from tests.bench.processes import NotStarted
 
-PACKAGES = {
-    "transport": ("uvicorn", "fastapi", "uvloop", "httptools"),
-    "opentaxii": ("opentaxii", "gunicorn", "psycopg2-binary"),
-}
+PACKAGES = {"opentaxii": ("opentaxii", "gunicorn", "psycopg2-binary")}
 
 
 def cache() -> Path:
@@ -28,8 +25,8 @@ def python_of(name: str) -> Path:
         return python
     folder.parent.mkdir(parents=True, exist_ok=True)
     for command in (
-        [sys.executable, "-m", "venv", "--clear", folder],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES[name]],
+        [sys.executable, "-m", "venv", "--clear", str(folder)],
+        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES[name]],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

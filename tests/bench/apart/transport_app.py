@@ -1,8 +1,7 @@
 """Transport: a bare ASGI callable and a bare FastAPI route that answer the same bytes: the limit of HTTP.
 
-`python transport_app.py asgi|fastapi|fastapi-h11 PAGE_FILE PORT` serves `/page` (the file) and `/poll` (an empty
-envelope). It is started with uvicorn, uvloop and httptools in an environment of their own, and is therefore a
-script that needs nothing of the node; `fastapi-h11` runs on asyncio and h11, with what the node has installed.
+`python transport_app.py asgi|fastapi PAGE_FILE PORT` serves `/page` (the file) and `/poll` (an empty envelope) by
+uvicorn, uvloop and httptools, as the node does.
 """
 
 import sys
@@ -42,15 +41,14 @@ def app_of(kind: str, page: bytes):  # type: ignore[no-untyped-def]  # an ASGI a
 def main() -> None:
     """Serve until ended."""
     kind, page, port = sys.argv[1:4]
-    kind, _, plain = kind.partition("-")
-    stack = {"loop": "asyncio", "http": "h11"} if plain else {}
     config = uvicorn.Config(
         app_of(kind, Path(page).read_bytes()),
         port=int(port),
         log_config=None,
         access_log=False,
         lifespan="off",
-        **stack,
+        loop="uvloop",
+        http="httptools",
     )
     uvicorn.Server(config).run()
 

@@ -35,7 +35,18 @@ def import_records(target: TaxiiTarget, first: int, count: int) -> Sample:
     home = target.server.log.parent
     file = home / f"records-{first}.jsonl"
     file.write_bytes(b"\n".join(veris.records(first, count)) + b"\n")
-    command = [node.TOCSIN, "import", "veris", file, "--source", "bench", "--tlp", "green", "--home", home]
+    command: list[str | Path] = [
+        node.TOCSIN,
+        "import",
+        "veris",
+        file,
+        "--source",
+        "bench",
+        "--tlp",
+        "green",
+        "--home",
+        home,
+    ]
     return target.sample(lambda: _run(command, file.with_suffix(".out"), count))
 
 

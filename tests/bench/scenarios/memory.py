@@ -14,7 +14,7 @@ def memory(bench: Bench) -> list[Figure]:
     figures = []
     for engine in bench.wanted.engines:
         count = max(bench.wanted.sizes)
-        target = _restarted(bench.node(engine, count, "memory"))
+        target = _restarted(bench.node(engine, count))
         bench.say(f"memory n={count} {target.name}")
         works = {
             "reading": target.read(3600)[0],
@@ -27,6 +27,7 @@ def memory(bench: Bench) -> list[Figure]:
             Figure("memory", f"{work} n={count}", target.name, _UNITS.get(work, "objects/s"), (sample,))
             for work, sample in works.items()
         ]
+        bench.close(target)  # it is no longer what others filled
     return figures
 
 

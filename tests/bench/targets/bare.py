@@ -34,10 +34,10 @@ _INDEXES = (
 class BareSqlite:
     """SQLite by the driver of the standard library: WAL, synchronous=FULL, executemany."""
 
-    engine = "sqlite"
-    name = "bare-sqlite"
-    turns = None
-    posts = None
+    engine: str = "sqlite"
+    name: str = "bare-sqlite"
+    turns: int | None = None
+    posts: int | None = None
 
     def __init__(self, folder: Path) -> None:
         self._added = _FIRST
@@ -85,7 +85,7 @@ class BareSqlite:
         self._connection.execute("COMMIT")
 
     def _rows(self, objects: Sequence[Made]) -> list[tuple[object, ...]]:
-        rows = []
+        rows: list[tuple[object, ...]] = []
         for made in objects:
             self._added += _STEP
             rows.append((_COLLECTION, self._added, made.id, made.type, made.version, "2.1", 1, made.raw))
@@ -95,10 +95,10 @@ class BareSqlite:
 class BarePostgresql:
     """PostgreSQL by asyncpg: one prepared INSERT from arrays for each envelope, prepared keyset pages."""
 
-    engine = "postgresql"
-    name = "bare-postgresql"
-    turns = None
-    posts = None
+    engine: str = "postgresql"
+    name: str = "bare-postgresql"
+    turns: int | None = None
+    posts: int | None = None
 
     def __init__(self, url: str, database_pid: int) -> None:
         self._added = _FIRST
