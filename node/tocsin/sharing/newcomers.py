@@ -4,7 +4,7 @@ Most of what comes in is of that kind. Nothing of it stands, nobody else speaks 
 and where it was posted it is served with its references as posted (DESIGN 2.10). So policy's word on it is the
 last: the way through `judging` (sources heard in turn, closure, copies) could only end as it began. Here it ends
 at once; what such an object names is still judged there. Whatever is not so plain goes that way as a whole:
-identities and definitions, which need no rule where they are named, revocations, what a rule redacts or cannot
+definitions, and creators, which need no rule where they are named, revocations, what a rule redacts or cannot
 judge, and what another collection lets in.
 """
 
@@ -12,15 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tocsin.policy.attributes import Provenance
-from tocsin.policy.decision import Decision, Deny, Whole
+from tocsin.policy.decision import Decision, Deny, Reason, Whole
 from tocsin.sharing.subjects import Court, provenance_of
 from tocsin.stix.objects import FREE_TYPES
+from tocsin.store import releases
 from tocsin.store.held import HeldVersion, Source
 from tocsin.store.parties import Party
 from tocsin.store.releases import log_of
 from tocsin.store.transaction import Transaction
 
-_NAMED_BY_OTHERS = FREE_TYPES | {"identity"}
+_SILENCE = Deny((Reason("silence", "no rule allows what others post elsewhere"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +37,58 @@ class Newcomers:
     creators: dict[str, set[str]] = field(default_factory=dict)
 
 
-def tell_apart(
+async def tell_apart(
     tx: Transaction, court: Court, people: Mapping[str, Party], ids: Iterable[str]
 ) -> tuple[Newcomers, list[str]]:
     """The newcomers among these objects, and the rest, in their order."""
     newcomers = Newcomers()
-    provenances: dict[Source, Provenance] = {}
-    rest = []
+    entered = tx.fresh.written(log_of(court.collection_id))
+    provenances: dict[Source, Provenance | None] = {}
+    rest: dict[str, None] = {}
     for id_ in ids:
-        version = _sole_version(tx, court, id_)
-        decision = _decision(court, people, version, provenances) if version is not None else None
-        if version is None or decision is None:
-            rest.append(id_)
-        elif isinstance(decision, Deny):
+        version = tx.fresh.sole(id_)
+        if version is None or version.type in FREE_TYPES or version.revoked or id_ in entered:
+            rest[id_] = None
+            continue
+        (source,) = version.sources
+        if source not in provenances:
+            provenances[source] = _posters(court, people.get(source.party_id), source)
+        provenance = provenances[source]
+        decision = _decided(court, version, provenance) if provenance is not None else None
+        if isinstance(decision, Deny):
             newcomers.denied[id_] = decision
-        else:
+        elif isinstance(decision, Whole) and provenance is not None and provenance.posted_here:
             newcomers.entering[id_] = (version, decision)
             newcomers.names.update(version.names)
             if creator := version.creator:
-                newcomers.creators.setdefault(creator, set()).add(version.sources[0].party_id)
-    return newcomers, rest
+                newcomers.creators.setdefault(creator, set()).add(source.party_id)
+        else:
+            rest[id_] = None
+    await _may_enter_as_creators(tx, court, newcomers, rest)
+    return newcomers, list(rest)
 
 
-def _sole_version(tx: Transaction, court: Court, id_: str) -> HeldVersion | None:
-    """The one version, on the word of one source, of what came into being in this transaction and is not here."""
-    if id_ not in tx.fresh or id_.partition("--")[0] in _NAMED_BY_OTHERS:
-        return None
-    if tx.fresh.to_ask(log_of(court.collection_id), [id_]):
-        return None
-    versions = tx.fresh.offered(id_)
-    if len(versions) != 1 or len(versions[0].sources) != 1 or versions[0].revoked:
-        return None
-    return versions[0]
-
-
-def _decision(
-    court: Court, people: Mapping[str, Party], version: HeldVersion, provenances: dict[Source, Provenance]
-) -> Decision | None:
-    """Policy's decision, if it is the last word here."""
-    (source,) = version.sources
-    party = people.get(source.party_id)
+def _posters(court: Court, party: Party | None, source: Source) -> Provenance | None:
+    """An account's word as rules see it; a peer's has travelled, and what this node made waits for a person."""
     if party is None or party.kind != "account":
         return None
-    if source not in provenances:
-        provenances[source] = provenance_of(court, party, source, reviewed=False)
-    provenance = provenances[source]
-    decision = court.precedents.decide(version.value, provenance)
-    if isinstance(decision, Deny) or (isinstance(decision, Whole) and provenance.posted_here):
-        return decision
-    return None
+    return provenance_of(court, party, source, reviewed=False)
+
+
+def _decided(court: Court, version: HeldVersion, provenance: Provenance) -> Decision:
+    if not (court.hears_others or provenance.posted_here):
+        return _SILENCE
+    return court.precedents.decide(version.value, provenance)
+
+
+async def _may_enter_as_creators(
+    tx: Transaction, court: Court, newcomers: Newcomers, rest: dict[str, None]
+) -> None:
+    """An identity that policy denies may enter all the same as the creator of what stands: that is not plain.
+
+    Where only what enters now names it, it is judged for being named.
+    """
+    identities = [id_ for id_ in newcomers.denied if id_.startswith("identity--")]
+    for id_ in await releases.creators_standing(tx, court.collection_id, identities):
+        del newcomers.denied[id_]
+        rest[id_] = None

@@ -6,7 +6,7 @@ judging goes on until nothing changes any more.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -81,9 +81,10 @@ async def _release_in(
 ) -> list[Outcome]:
     found: dict[str, Outcome] = {}
     stuck: list[Reason] = []
-    wave: list[str] = asked
+    asked_for = frozenset(asked)
+    wave = asked
     while wave:
-        newcomers, rest = tell_apart(tx, court, people, wave)
+        newcomers, rest = await tell_apart(tx, court, people, wave)
         verdicts = await judge(tx, court, rest, newcomers)
         entries, outcomes = _let_in(court, newcomers)
         for verdict in verdicts:
@@ -96,7 +97,7 @@ async def _release_in(
         await releases.append(tx, court.collection_id, entries, court.configuration.sha256, now)
         await _note_what_was_let_in(tx, court, verdicts, now)
         await _let_go(tx, court, verdicts, entries, now)
-        _add(found, outcomes, asked)
+        _add(found, outcomes, asked_for)
         wave = await _concerned(tx, verdicts, outcomes, newcomers)
     if stuck:
         await releases.set_stuck(tx, court.collection_id, f"{stuck[0].rule}: {stuck[0].text}")
@@ -104,7 +105,7 @@ async def _release_in(
     return list(found.values())
 
 
-def _add(found: dict[str, Outcome], outcomes: list[Outcome], asked: Collection[str]) -> None:
+def _add(found: dict[str, Outcome], outcomes: list[Outcome], asked: Set[str]) -> None:
     """What became of each object in the end: how it stood at first, and the last that was done."""
     for outcome in outcomes:
         first = found.get(outcome.object_id)
@@ -117,12 +118,15 @@ def _add(found: dict[str, Outcome], outcomes: list[Outcome], asked: Collection[s
 def _let_in(court: Court, newcomers: Newcomers) -> tuple[list[Entry], list[Outcome]]:
     """The entries of newcomers, and the word for each."""
     entries, outcomes = [], []
+    rules: dict[tuple[Reason, ...], tuple[str, ...]] = {}
     for id_, (version, decision) in newcomers.entering.items():
-        rules = tuple(dict.fromkeys(reason.rule for reason in decision.reasons))
+        reasons = decision.reasons
+        if reasons not in rules:
+            rules[reasons] = tuple(dict.fromkeys(reason.rule for reason in reasons))
         entries.append(
-            Entry("put", id_, version.type, version.seq, version.version_key, "whole", hops=0, rules=rules)
+            Entry("put", id_, version.type, version.seq, version.version_key, "whole", 0, rules[reasons])
         )
-        outcomes.append(Outcome(court.key, id_, "whole", decision.reasons, stands_as=id_, after=State.WHOLE))
+        outcomes.append(Outcome(court.key, id_, "whole", reasons, id_, (), State.OUT, State.WHOLE))
     outcomes += [
         Outcome(court.key, id_, "withheld", decision.reasons) for id_, decision in newcomers.denied.items()
     ]

@@ -45,11 +45,14 @@ class Court:
     policy: Policy = field(init=False)
     readers: tuple[Reader, ...] = field(init=False)
     precedents: Precedents = field(init=False, repr=False)
+    hears_others: bool = field(init=False)  # some rule could let in what was brought, or posted elsewhere
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", self.configuration.settings.collections[self.key])
         object.__setattr__(self, "policy", self.configuration.policy_of(self.key))
         object.__setattr__(self, "readers", self.configuration.readers(self.key))
+        allowing = (rule for rule in self.policy.rules if rule.then == "allow")
+        object.__setattr__(self, "hears_others", any("origin" in rule.match for rule in allowing))
         object.__setattr__(self, "precedents", Precedents(self.policy, self.settings, self.readers))
 
 

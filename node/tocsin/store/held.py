@@ -5,7 +5,7 @@ write itself, so nothing needs to be asked of the database about it: `Fresh` kno
 writes objects holds the locks of the logs from before it looks (`releases.lock`), so nobody else writes meanwhile.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, cast
 
@@ -164,6 +164,18 @@ class Fresh:
             (version for version in held if version.sources), key=lambda one: (one.version_key, one.sha256)
         )
 
+    def written(self, table: str) -> Set[str]:
+        """The ids about which a table was written to."""
+        return self._about.get(table, frozenset())
+
+    def sole(self, id_: str) -> HeldVersion | None:
+        """The version of a fresh object that has one only, on the word of one source; None of any other."""
+        kept = self._kept.get(id_, _NOTHING)
+        if len(kept) != 1:
+            return None
+        (one,) = kept.values()
+        return one.version if len(one.words) == 1 and one.version.sources else None
+
     def kept(self, ids: Iterable[str]) -> Iterator[HeldVersion]:
         """The versions of these objects that were stored in this transaction, where they are fresh."""
         for id_ in dict.fromkeys(ids):
@@ -184,6 +196,9 @@ class Fresh:
         if (id_ := self._ids.get(seq)) is None:
             return []
         return sorted(self._kept[id_][seq].words.values(), key=nearest_first)
+
+
+_NOTHING: Mapping[int, _Kept] = {}
 
 
 def nearest_first(source: Source) -> tuple[int, int, str, str]:

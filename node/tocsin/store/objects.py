@@ -60,9 +60,10 @@ async def begin_fresh(tx: Transaction, ids: Iterable[str]) -> None:
     """
     t = object_version.c
     asked = [id_ for id_ in dict.fromkeys(ids) if id_ not in tx.fresh]
-    for batch in in_batches(asked):
-        found = set((await tx.connection.execute(select(t.id).where(t.id.in_(batch)).distinct())).scalars())
-        tx.fresh.begin(id_ for id_ in batch if id_ not in found)
+    if asked:
+        held = select(t.id).where(bulk.among(tx, t.id, asked)).distinct()
+        found = set((await tx.connection.execute(held)).scalars())
+        tx.fresh.begin(id_ for id_ in asked if id_ not in found)
 
 
 async def add_versions(tx: Transaction, versions: Sequence[ObjectVersion], *, received: int) -> list[Stored]:
@@ -452,16 +453,16 @@ _NOTED_BEFORE = bulk.Conflict()
 
 async def referring(tx: Transaction, targets: Iterable[str]) -> set[str]:
     """The objects that name one of the targets."""
-    found: set[str] = set()
-    for batch in in_batches(dict.fromkeys(targets)):
-        naming = (
-            select(object_version.c.id)
-            .join(reference, reference.c.version_seq == object_version.c.seq)
-            .where(reference.c.target_id.in_(batch))
-            .distinct()
-        )
-        found.update((await tx.connection.execute(naming)).scalars())
-    return found
+    asked = list(dict.fromkeys(targets))
+    if not asked:
+        return set()
+    naming = (
+        select(object_version.c.id)
+        .join(reference, reference.c.version_seq == object_version.c.seq)
+        .where(bulk.among(tx, reference.c.target_id, asked))
+        .distinct()
+    )
+    return set((await tx.connection.execute(naming)).scalars())
 
 
 async def names_of(tx: Transaction, ids: Iterable[str]) -> set[str]:

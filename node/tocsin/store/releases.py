@@ -432,7 +432,6 @@ async def creators_standing(
     creator: BindParameter[str] = bindparam("creator")
     party_id: BindParameter[str] = bindparam("party_id")
     following = select(func.min(s.party_id)).where(s.creator == creator, s.party_id > party_id)
-    first = select(func.min(s.party_id)).where(s.creator == creator)
     wanted = (
         select(s.version_seq)
         .join(release, and_(r.version_seq == s.version_seq, r.collection_id == collection_id))
@@ -442,15 +441,22 @@ async def creators_standing(
     if without:
         wanted = wanted.where(s.version_seq.not_in(_numbers(tx, without)))
     found: dict[str, set[str]] = {}
-    for id_ in dict.fromkeys(ids):
+    for id_, party in (await _first_parties(tx, ids)).items():
         # a step through the index for each party, and the first of its objects that stands is enough
-        party = (await tx.connection.execute(first, {"creator": id_})).scalar()
         while party is not None:
             place = {"creator": id_, "party_id": party}
             if (await tx.connection.execute(wanted, place)).first() is not None:
                 found.setdefault(id_, set()).add(party)
             party = (await tx.connection.execute(following, place)).scalar()
     return found
+
+
+async def _first_parties(tx: Transaction, creators: Iterable[str]) -> dict[str, str | None]:
+    """Of those who created anything that is held here, the first party on whose word."""
+    asked = _listed(tx, dict.fromkeys(creators)).subquery()
+    party = select(func.min(source.c.party_id)).where(source.c.creator == asked.c.value).scalar_subquery()
+    rows = await tx.connection.execute(select(asked.c.value, party))
+    return {creator: first for creator, first in rows.all() if first is not None}
 
 
 def _numbers(tx: Transaction, ids: Iterable[str]) -> Select[tuple[int]]:
