@@ -112,7 +112,7 @@ def _object(members):
 TEXT = st.recursive(LEAF, lambda inner: st.one_of(_list(inner), _object(inner)), max_leaves=15)
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(TEXT, st.sampled_from([LIMITS, LOW]))
 @example('{"a":1,"a":1}', LIMITS)
 @example('{"a":"\\"","a":1}', LIMITS)
@@ -144,7 +144,7 @@ def test_whatever_is_read_quickly_is_what_the_strict_reader_reads(text, limits):
         assert [(problem.place, problem.text) for problem in caught.value.problems] == problems
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(TEXT.map(str.encode), st.data())
 def test_damaged_texts_are_read_by_both_ways_or_refused(raw, data):
     for _ in range(data.draw(st.integers(1, 3))):
@@ -196,7 +196,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(JSON)
 def test_what_is_written_is_what_the_plain_rules_give(value):
     assert canonical(value) == plainly.canonical(value)
@@ -259,7 +259,7 @@ def test_half_a_surrogate_pair_is_never_written(text):
 SMALL = Limits(depth=4, objects=5)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.lists(TEXT, max_size=6), SPACE, st.lists(TEXT, max_size=2))
 def test_an_envelope_is_split_into_the_bytes_of_its_members(texts, space, others):
     texts = [text for text in texts if _is_json(text)]
