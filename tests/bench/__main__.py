@@ -72,9 +72,7 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
         epilog="scenarios:\n" + "\n".join(f"  {name:<12} {text}" for name, (text, _) in SCENARIOS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "scenario", nargs="*", metavar="SCENARIO", choices=[*SCENARIOS, []], help="below; all, unless named"
-    )
+    parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help="below; all, unless named")
     parser.add_argument("--quick", action="store_true", help="small sizes: about two minutes in all")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="of the node; both, unless given")
     parser.add_argument("--against", nargs="*", choices=REFERENCES, help="what to compare with; all, unless given")
@@ -87,7 +85,11 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--poll-seconds", type=float, help="of one repeat of small requests")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--markdown", action="store_true", help="print the table for README")
-    return parser.parse_args(words)
+    given = parser.parse_args(words)
+    for name in given.scenario:
+        if name not in SCENARIOS:
+            parser.error(f"no scenario {name!r}: {', '.join(SCENARIOS)}")
+    return given
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
