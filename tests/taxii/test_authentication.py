@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from taxii_node import indicator
 from tocsin.auth import Credential, read_credential
 from tocsin.errors import NotAuthenticated
 from tocsin.store import accounts, parties
@@ -76,15 +77,28 @@ async def test_an_api_key_header_opens_the_door(node):
 
 
 async def test_without_a_valid_token_every_endpoint_says_401_how_to_authenticate_and_nothing_else(node):
+    await node.post({"objects": [indicator(1)]})
+    one = f"objects/{indicator(1)['id']}/"
+    gets = ("/taxii2/", "/exchange/", "/exchange/collections/", "/exchange/status/x/", "", "manifest/", "changes/")
+    requests = [("GET", path) for path in (*gets, "objects/", one, f"{one}versions/")]
+    requests += [("POST", "objects/"), ("DELETE", one), ("GET", "/exchange/collections/no-such/objects/?limit=0")]
     bodies = set()
-    for path in ("/taxii2/", "/exchange/", "/exchange/collections/", "", "objects/", "manifest/", "changes/"):
+    for method, path in requests:
         for headers in ({}, {"Authorization": f"Bearer tcn_{'0' * 16}_{'A' * 43}"}, {"Authorization": "Basic !"}):
-            answer = await node.get(path, by=None, headers=headers)
-            assert answer.status_code == 401
+            answer = await node.get(path, by=None, method=method, headers=headers)
+            assert answer.status_code == 401, (method, path)
             assert 'Basic realm="tocsin"' in answer.headers["WWW-Authenticate"]
             assert "Bearer" in answer.headers["WWW-Authenticate"]
             bodies.add(answer.content)
     assert len(bodies) == 1
+    assert (await node.get(one)).json()["objects"] == [indicator(1)]
+
+
+async def test_a_failed_authentication_goes_before_every_other_fault_of_a_request(node):
+    for headers in ({"Accept": "text/html"}, {"Content-Type": "text/plain"}):
+        for method in ("GET", "POST"):
+            answer = await node.get("objects/?limit=0", by=None, method=method, headers=headers)
+            assert answer.status_code == 401, (method, headers)
 
 
 async def test_a_revoked_token_is_refused_at_the_next_request(node):

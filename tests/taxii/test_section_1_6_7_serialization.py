@@ -1,7 +1,5 @@
 """TAXII 2.1 §1.6.7 Serialization: everything is JSON in UTF-8, and I-JSON (RFC 7493)."""
 
-import pytest
-
 from taxii_node import TAXII, indicator
 from taxii_tables import i_json
 
@@ -40,15 +38,13 @@ async def test_text_comes_back_letter_by_letter_whatever_its_language(node):
         assert i_json((await node.get(path)).content)["objects"] == [WONDERFUL], path
 
 
-@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252"])
-async def test_a_body_in_another_coding_is_refused_and_stores_nothing(node, coding):
-    answer = await node.post('{{"objects": [{}]}}'.format('{"name": "ü"}').encode(coding))
-    assert answer.status_code == 400
+async def test_a_body_in_another_coding_is_refused_and_stores_nothing(node):
+    for coding in ("utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252"):
+        answer = await node.post('{"objects": [{"name": "ü"}]}'.encode(coding))
+        assert answer.status_code == 400, coding
     assert (await node.get("objects/")).content == b"{}"
 
 
-@pytest.mark.parametrize(
-    "text", ["{'objects': []}", '{"objects": [],}', '{"objects": [] /* none */}', "{objects: []}"]
-)
-async def test_what_is_almost_json_is_refused(node, text):
-    assert (await node.post(text.encode())).status_code == 400
+async def test_what_is_almost_json_is_refused(node):
+    for text in ("{'objects': []}", '{"objects": [],}', '{"objects": [] /* none */}', "{objects: []}"):
+        assert (await node.post(text.encode())).status_code == 400, text

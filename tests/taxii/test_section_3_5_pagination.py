@@ -128,13 +128,12 @@ async def test_the_versions_of_one_object_come_in_pages_too(node):
         assert [answer.json()["more"] for answer in answers] == [True, True, False]
 
 
-@pytest.mark.parametrize("text", ["x", "0", "null", "A" * 32, "A" * 60_000, "%00", "%FF", "../../etc/passwd"])
-async def test_a_next_that_is_not_ours_is_400_and_never_page_one(node, text):
+async def test_a_next_that_is_not_ours_is_400_and_never_page_one(node):
     await node.fill([indicator(1), indicator(2)])
-    for path in ("objects/", "manifest/", f"objects/{ID}/", f"objects/{ID}/versions/"):
-        answer = await node.get(f"{path}?next={text}")
-        assert answer.status_code == 400, path
-        assert "next" in answer.json()["description"] or "query" in answer.json()["description"]
+    for text in ("x", "0", "null", "A" * 32, "A" * 60_000, "%00", "%FF", "../../etc/passwd"):
+        for path in ("objects/", "manifest/", f"objects/{ID}/", f"objects/{ID}/versions/"):
+            answer = await node.get(f"{path}?next={text}")
+            assert answer.status_code == 400, (path, text[:40])
 
 
 async def test_a_page_is_limited_in_bytes_and_gives_at_least_one_object(node, monkeypatch):

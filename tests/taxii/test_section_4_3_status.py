@@ -88,14 +88,16 @@ async def test_each_post_has_a_status_of_its_own_with_the_time_of_the_request(no
 
 
 async def test_a_detail_names_the_object_by_its_id_and_its_version_by_modified_else_created(node):
-    unnamed = {**MARKING, "created": "2025-01-01T00:00:00.000Z"}  # nothing here has this marking
+    marking = {**MARKING, "created": "2025-01-01T00:00:00.000Z"}
     faulty = {"id": indicator(2)["id"], "modified": OLD}
-    status = (await node.post({"objects": [indicator(1, "2025-03-02T00:00:00.500Z"), unnamed, faulty]})).json()
-    assert status["successes"] == [{"id": indicator(1)["id"], "version": "2025-03-02T00:00:00.500Z"}]
-    assert [(one["id"], one["version"]) for one in status["failures"]] == [
-        (unnamed["id"], unnamed["created"]),
-        (faulty["id"], faulty["modified"]),
+    status = (await node.post({"objects": [indicator(1, "2025-03-02T00:00:00.500Z"), marking, faulty]})).json()
+    assert status["successes"] == [
+        {"id": indicator(1)["id"], "version": "2025-03-02T00:00:00.500Z"},
+        {"id": marking["id"], "version": marking["created"]},
     ]
+    (failure,) = status["failures"]
+    assert (failure["id"], failure["version"]) == (faulty["id"], faulty["modified"])
+    assert failure["message"]
 
 
 async def test_the_version_of_what_has_no_date_is_the_same_here_as_in_the_manifest(node):

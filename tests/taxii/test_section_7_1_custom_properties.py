@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from taxii_node import indicator
 
 CUSTOM = [
@@ -19,14 +17,15 @@ CUSTOM = [
 ]
 
 
-@pytest.mark.parametrize("custom", CUSTOM)
-async def test_custom_properties_of_an_envelope_are_ignored_wherever_they_stand(node, custom):
-    for body in ({**custom, "objects": [indicator(1)]}, {"objects": [indicator(2)], **custom}):
-        answer = await node.post(body)
-        assert answer.status_code == 202
-        assert (answer.json()["total_count"], answer.json()["success_count"]) == (1, 1)
-    found = (await node.get("objects/")).json()
-    assert found == {"more": False, "objects": [indicator(1), indicator(2)]}
+async def test_custom_properties_of_an_envelope_are_ignored_wherever_they_stand(node):
+    for number, custom in enumerate(CUSTOM):
+        first, second = indicator(2 * number + 100), indicator(2 * number + 101)
+        for body in ({**custom, "objects": [first]}, {"objects": [second], **custom}):
+            answer = await node.post(body)
+            assert answer.status_code == 202, custom
+            assert (answer.json()["total_count"], answer.json()["success_count"]) == (1, 1), custom
+    everything = [indicator(number) for number in range(100, 100 + 2 * len(CUSTOM))]
+    assert (await node.get("objects/")).json() == {"more": False, "objects": everything}
 
 
 async def test_custom_properties_of_an_object_come_back_as_they_were(node):
