@@ -51,10 +51,16 @@ class Gathered:
         for hit in hits:
             signs |= hit.owner.signs
         for rule in self.mapping.plan.rules:
-            if rule.hit.owner.own.holds(signs) and self._holds(rule, signs):
+            if rule.if_ <= signs and rule.unless.isdisjoint(signs) and self._holds(rule, signs):
                 signs |= rule.hit.owner.signs
                 hits.append(rule.hit)
-        return [said for hit in hits for said in hit.said(signs)]
+        said: list[Said] = []
+        for hit in hits:
+            if hit.always:
+                said.append(hit.own)
+            else:
+                said.extend(hit.said(signs))
+        return said
 
     def _hits(self) -> list[Hit]:
         found, sources = self.found, self.mapping.plan.sources
@@ -195,7 +201,10 @@ class Gathered:
 
     def _first(self, path: str, unknown: Sequence[str]) -> tuple[str, str]:
         """The first text at a path, with its place; "" if there is none, or if it says that nobody knows."""
-        where, text = next(iter(self._at(path)), (path, ""))
+        found = self._at(path)
+        if not found:
+            return path, ""
+        where, text = found[0]
         return where, "" if text.casefold() in _folded(tuple(unknown)) else text
 
     def _parted(self, at: MomentAt) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from tocsin.intake.build import Built, incident_id, objects_of
 from tocsin.intake.formats import BadRecord, SourceRecord, read_paths
 from tocsin.intake.mapping import Mapping as Rules
 from tocsin.intake.mapping import load_mapping
+from tocsin.intake.places import Places
 from tocsin.intake.translate import Translation, assessed_findings, classification, translate
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home
@@ -189,15 +190,12 @@ async def assess(
 
 def _unrepeated(items: Iterable[SourceRecord | BadRecord]) -> Iterator[SourceRecord | BadRecord]:
     """A source id that comes again in one import is refused, with both places: it would overwrite the first."""
-    places: dict[str, str] = {}
-    for item in items:
-        if isinstance(item, SourceRecord):
-            if item.source_id in places:
-                first = places[item.source_id]
+    with Places() as places:
+        for item in items:
+            if isinstance(item, SourceRecord) and (first := places.first(item.source_id, item.place)):
                 yield BadRecord(item.place, f"record {item.source_id!r} was already read from {first}")
-                continue
-            places[item.source_id] = item.place
-        yield item
+            else:
+                yield item
 
 
 def _read(node: Node, order: Import, rules: Rules, record: SourceRecord) -> _Read:

@@ -32,6 +32,11 @@ class Hit:
     own: Said
     cases: tuple[Said, ...]
 
+    @property
+    def always(self) -> bool:
+        """Whether its own words hold whatever the signs, and there are no others."""
+        return self.owner.always
+
     def said(self, signs: Set[str]) -> Iterator[Said]:
         """What is said where these signs are set: its own words, and those of the first case that holds."""
         owner = self.owner
@@ -138,10 +143,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRule:
-    """A rule with its conditions beside signs."""
+    """A rule with its conditions."""
 
     id: str
     hit: Hit
+    if_: frozenset[str]
+    unless: frozenset[str]
     told: Told | None
     condition: Condition | None
 
@@ -208,7 +215,14 @@ class Plan:
             said_of(case.statement, id_, "", "", "rule", "mapped") for case in (owner.own, *owner.cases)
         )
         condition = Condition(expressions[rule.id]) if rule.id in expressions else None
-        return PlannedRule(rule.id, Hit(owner, own, tuple(cases)), self._told(rule.told), condition)
+        return PlannedRule(
+            id=rule.id,
+            hit=Hit(owner, own, tuple(cases)),
+            if_=owner.own.if_,
+            unless=owner.own.unless,
+            told=self._told(rule.told),
+            condition=condition,
+        )
 
     def _told(self, at: ToldAt | None) -> Told | None:
         if at is None:
@@ -236,14 +250,16 @@ class Plan:
                 self._visit(record[name], child, f"{where}.{name}" if where else name, found)
 
     def _visit(self, value: Any, node: _Node, where: str, found: Found) -> None:
-        if isinstance(value, dict):
-            for use in node.names:
-                found.setdefault(use, []).extend([(f"{where}.{name}", str(name)) for name in value])
-            if node.children:
-                self._descend(value, node, where, found)
-        elif isinstance(value, list):
+        if isinstance(value, list):
             for index, item in enumerate(value):
                 self._visit(item, node, f"{where}[{index}]", found)
+        elif isinstance(value, dict):
+            if node.names:
+                names = [(f"{where}.{name}", str(name)) for name in value]
+                for use in node.names:
+                    _note(found, use, names)
+            if node.children:
+                self._descend(value, node, where, found)
         elif node.texts or node.parts:
             self._texts(value, where, node, found)
 
@@ -252,26 +268,30 @@ class Plan:
             for index, item in enumerate(value):
                 self._texts(item, f"{where}[{index}]", node, found)
             return
-        text = _text(value)
-        if text is None:
+        text = value if isinstance(value, str) else _text(value)
+        if not (plain := text.strip()):
             return
-        if plain := text.strip():
-            for use in node.texts:
-                found.setdefault(use, []).append((where, plain))
+        for use in node.texts:
+            _note(found, use, [(where, plain)])
         if node.parts:
             parts = [(where, part.strip()) for part in text.split(self._split) if part.strip()]
             for use in node.parts:
-                if parts:
-                    found.setdefault(use, []).extend(parts)
+                _note(found, use, parts)
 
 
-def _text(value: Any) -> str | None:
-    """A text, or a number or truth as text; None for what is neither."""
-    if isinstance(value, str):
-        return value
+def _note(found: Found, use: int, texts: list[tuple[str, str]]) -> None:
+    before = found.get(use)
+    if before is None:
+        found[use] = list(texts)
+    else:
+        before += texts
+
+
+def _text(value: Any) -> str:
+    """A number or truth as text; nothing for what is neither."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int | float | Decimal) else None
+    return str(value) if isinstance(value, int | float | Decimal) else ""
 
 
 def _rule_id(mapping: str, path: str, value: str) -> str:

@@ -99,15 +99,17 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A row or a rule: its own clause, the signs it sets, and its cases."""
+    """A row or a rule: its own clause, the signs it sets, and its cases. `always`: what it says needs no sign."""
 
     own: Case
     signs: frozenset[str]
     cases: tuple[Case, ...]
+    always: bool
 
 
 def owner_of(given: Row | Rule) -> Owner:
-    return Owner(_case(given), frozenset(given.signs), tuple(_case(case) for case in given.cases))
+    own, cases = _case(given), tuple(_case(case) for case in given.cases)
+    return Owner(own, frozenset(given.signs), cases, always=not (own.if_ or own.unless or cases))
 
 
 def said_of(statement: Statement, rule: str, path: str, value: str, ground: str, basis: Basis) -> Said:

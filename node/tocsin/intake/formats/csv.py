@@ -8,12 +8,15 @@ cells with line breaks. A table without a column that the mapping needs is refus
 lose what the column holds, and nobody would hear of it.
 """
 
+import codecs
 import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import Any, BinaryIO, TextIO
 
 from tocsin.documents import nearest
 from tocsin.errors import BadInput
@@ -21,6 +24,7 @@ from tocsin.intake.formats.record import BadRecord, Format, Read, Reading, Sourc
 
 _JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')  # how an object, or an array of them, begins
 _DELIMITERS = (",", ";", "\t")
+_CHUNK = 256 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,22 @@ class _Row:
     text: str
 
 
-def _read(raw: bytes, name: str, reading: Reading) -> Read:
+def _read(file: BinaryIO, name: str, reading: Reading) -> Read:
     try:
-        text = _text(raw)
+        _check_text(file)
     except BadInput as why:
         yield BadRecord(name, said(why))
         return
-    rows = _rows(text, reading.delimiter or _delimiter(text))
+    file.seek(0)
+    lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        yield from _read_lines(lines, name, reading)
+    finally:
+        lines.detach()  # who opened the file closes it
+
+
+def _read_lines(lines: TextIO, name: str, reading: Reading) -> Read:
+    rows = _rows(lines, reading.delimiter)
     try:
         header = next(rows, None)
         if header is None:
@@ -61,7 +74,7 @@ def _read(raw: bytes, name: str, reading: Reading) -> Read:
 def _parse(raw: bytes, reading: Reading) -> Mapping[str, Any]:
     """The row that `raw` (a header and one row) holds, as it came in once. Raises BadInput."""
     # what the mapping needs today says nothing of a row that was taken in by an earlier one
-    match list(_read(raw, "record", replace(reading, needed={}))):
+    match list(_read(io.BytesIO(raw), "record", replace(reading, needed={}))):
         case [SourceRecord(value=value)]:
             return value
         case [BadRecord(reason=reason)]:
@@ -70,33 +83,46 @@ def _parse(raw: bytes, reading: Reading) -> Mapping[str, Any]:
             raise BadInput("a header and one row are expected")
 
 
-def _text(raw: bytes) -> str:
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as why:
-        line = raw.count(b"\n", 0, why.start) + 1
-        raise BadInput(f"not UTF-8 (line {line}, byte {why.start}); save the table as UTF-8") from why
-    if "\0" in text:
-        raise BadInput(f"not text: a NUL in line {text.count(chr(10), 0, text.index(chr(0))) + 1}")
-    if _JSON.match(text):
-        raise BadInput("it looks like JSON, not a table: is it VERIS?")
-    return text
+def _check_text(file: BinaryIO) -> None:
+    """Read the file once from end to end: a table in another encoding is refused whole, not from some row on."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line, at, first = 1, 0, True
+    for chunk in iter(partial(file.read, _CHUNK), b""):
+        left = len(decoder.getstate()[0])  # bytes of a letter that the chunk before has cut
+        try:
+            text = decoder.decode(chunk)
+        except UnicodeDecodeError as why:
+            line += why.object.count(b"\n", 0, why.start)
+            byte = at - left + why.start
+            raise BadInput(f"not UTF-8 (line {line}, byte {byte}); save the table as UTF-8") from why
+        if "\0" in text:
+            raise BadInput(f"not text: a NUL in line {line + text.count(chr(10), 0, text.index(chr(0)))}")
+        if first and _JSON.match(text.removeprefix("\ufeff")):
+            raise BadInput("it looks like JSON, not a table: is it VERIS?")
+        line, at, first = line + text.count("\n"), at + len(chunk), False
+    if cut := len(decoder.getstate()[0]):
+        raise BadInput(f"not UTF-8 (line {line}, byte {at - cut}); save the table as UTF-8")
 
 
-def _delimiter(text: str) -> str:
-    header = text.lstrip("\r\n").partition("\n")[0]
+def _delimiter(header: str) -> str:
     plain = "".join(header.split('"')[::2])  # outside quotation marks
     return max(_DELIMITERS, key=plain.count)
 
 
-def _rows(text: str, delimiter: str) -> Iterator[_Row]:
+def _rows(text: TextIO, delimiter: str | None) -> Iterator[_Row]:
     taken: list[str] = []
 
     def lines() -> Iterator[str]:
-        for line in io.StringIO(text, newline=""):
+        for line in chain(blank, text):
             taken.append(line)
             yield line
 
+    blank: list[str] = []  # what stands before the header, and the header's first line
+    for line in text:
+        blank.append(line)
+        if line.strip("\r\n"):
+            break
+    delimiter = delimiter or _delimiter(blank[-1] if blank else "")
     reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     before = 0
     for cells in reader:

@@ -3,14 +3,17 @@
 Nothing that is wrong with one record or one file stops the others: a reader yields what it can, in order.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
 
 from tocsin.errors import BadInput, Problem
 
-MAX_FILE = 256 * 1024 * 1024
+_FIRST_LOOK = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,14 @@ Read = Iterator[SourceRecord | BadRecord]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format that records come in. `read` takes the bytes of one file and the name to show for it."""
+    """A format that records come in.
+
+    `read` takes one file, in which it may seek, and the name to show for it; of many records it keeps one at once.
+    """
 
     name: str
     suffixes: tuple[str, ...]
-    read: Callable[[bytes, str, Reading], Read]
+    read: Callable[[BinaryIO, str, Reading], Read]
     parse: Callable[[bytes, Reading], Mapping[str, Any]]
 
 
@@ -66,34 +72,53 @@ def read_paths(format_: Format, paths: Iterable[Path], reading: Reading) -> Read
         if not path.is_dir():
             yield from _read_file(format_, path, reading)
             continue
-        files = list(_files(path, format_.suffixes))
-        if not files:
+        empty = True
+        for entry in _files(path, format_.suffixes):
+            empty = False
+            if isinstance(entry, BadRecord):
+                yield entry
+            else:
+                yield from _read_file(format_, entry, reading)
+        if empty:
             yield BadRecord(str(path), f"holds no {' or '.join(format_.suffixes)} file")
-        for file in files:
-            yield from _read_file(format_, file, reading)
 
 
-def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    for file in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if not hidden and file.suffix.lower() in suffixes and file.is_file():
-            yield file
+def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path | BadRecord]:
+    """The files of a folder, folder by folder, so that no more than the names of one are held."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError as why:
+        yield BadRecord(str(folder), f"cannot be read: {why.strerror or why}")
+        return
+    for name in names:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            yield from _files(path, suffixes)
+        elif path.suffix.lower() in suffixes and path.is_file():
+            yield path
 
 
 def _read_file(format_: Format, path: Path, reading: Reading) -> Read:
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE:
-            yield BadRecord(str(path), f"{size} bytes; a file may have {MAX_FILE}")
-            return
-        raw = path.read_bytes()
+        with _seekable(path.open("rb")) as file:
+            if not file.read(_FIRST_LOOK).strip():
+                yield BadRecord(str(path), "the file is empty")
+                return
+            file.seek(0)
+            yield from format_.read(file, str(path), reading)
     except OSError as why:
         yield BadRecord(str(path), f"cannot be read: {why.strerror or why}")
-        return
-    if not raw.strip():
-        yield BadRecord(str(path), "the file is empty")
-        return
-    yield from format_.read(raw, str(path), reading)
+
+
+def _seekable(file: BinaryIO) -> BinaryIO:
+    """The file, or a copy of what comes through a pipe."""
+    if file.seekable():
+        return file
+    copy = TemporaryFile()  # noqa: SIM115  (the caller closes it)
+    with file:
+        copyfileobj(file, copy)
+    copy.seek(0)
+    return cast(BinaryIO, copy)
 
 
 def said(why: BadInput) -> str:

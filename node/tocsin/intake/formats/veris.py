@@ -7,31 +7,45 @@ versions differ in values and in what they leave out, which is the mapping's aff
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import count
 from pathlib import PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from tocsin.errors import BadInput
+from tocsin.intake.formats.array import ArrayMembers
 from tocsin.intake.formats.record import BadRecord, Format, Read, Reading, SourceRecord, said
 from tocsin.stix.canonical import Limits, read_json
 
 LIMITS = Limits(body=64 * 1024 * 1024, object=16 * 1024 * 1024, depth=64, string=4 * 1024 * 1024)
 _PARTS = ("action", "actor", "asset", "attribute")
 _BOM = b"\xef\xbb\xbf"
+_FIRST_LOOK = 64 * 1024  # bytes
+_TOO_LONG = f"a record of more than {LIMITS.object} bytes"
 
 
-def _read(raw: bytes, name: str, reading: Reading) -> Read:
-    raw = raw.removeprefix(_BOM)
-    text = raw.lstrip()
+def _read(file: BinaryIO, name: str, reading: Reading) -> Read:
+    start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+    file.seek(start)
+    first_look = file.read(_FIRST_LOOK)
+    text = first_look.lstrip()
+    file.seek(start)
     if _is_other_text(text):
         yield BadRecord(f"{name}:1", f"the file is not JSON{_table_hint(text)}")
     elif text[:1] == b"[":
-        yield from _array(raw, name)
-    elif name.lower().endswith((".jsonl", ".ndjson")) or _is_lines(text):
-        yield from _many(_lines(raw), name)
+        yield from _array(file, name)
+    elif name.lower().endswith((".jsonl", ".ndjson")) or _is_lines(file):
+        file.seek(start)
+        yield from _lines(file, name)
     else:
-        yield _record(raw, f"{name}:1", PurePath(name).stem)
+        file.seek(start)
+        raw = file.read(LIMITS.object + 1)
+        if len(raw) > LIMITS.object:
+            yield BadRecord(f"{name}:1", _TOO_LONG)
+        else:
+            yield _record(raw, f"{name}:1", PurePath(name).stem)
 
 
 def _parse(raw: bytes, reading: Reading) -> Mapping[str, Any]:
@@ -44,6 +58,8 @@ def _is_other_text(text: bytes) -> bool:
     """Text of which no line begins as JSON does: not a record with a fault, but another kind of file."""
     if text.startswith((b"{", b"[")):
         return False
+    if len(text) > _FIRST_LOOK // 2:
+        text = text[: text.rfind(b"\n") + 1] or text  # a letter may have been cut in two
     try:
         lines = text.decode().splitlines()
     except UnicodeDecodeError:
@@ -56,10 +72,12 @@ def _table_hint(text: bytes) -> str:
     return "; it looks like a table: is it CSV?" if any(sign in first for sign in (b",", b";", b"\t")) else ""
 
 
-def _is_lines(text: bytes) -> bool:
+def _is_lines(file: BinaryIO) -> bool:
     """More than one line, and the first alone is a whole JSON object."""
-    first, _, rest = text.partition(b"\n")
-    return bool(rest.strip()) and _is_json(first)
+    first = b"\n"
+    while first and not first.strip():
+        first = file.readline(LIMITS.object + 1)
+    return _is_json(first) and any(line.strip() for line in iter(partial(file.readline, _FIRST_LOOK), b""))
 
 
 def _is_json(raw: bytes) -> bool:
@@ -70,37 +88,30 @@ def _is_json(raw: bytes) -> bool:
     return True
 
 
-def _array(raw: bytes, name: str) -> Read:
+def _lines(file: BinaryIO, name: str) -> Read:
+    for number in count(1):
+        line = file.readline(LIMITS.object + 1)
+        if not line:
+            return
+        if len(line) > LIMITS.object:
+            yield BadRecord(f"{name}:{number}", _TOO_LONG)
+            while line and not line.endswith(b"\n"):
+                line = file.readline(_FIRST_LOOK)
+        elif content := line.strip():
+            yield _record(content, f"{name}:{number}", None)
+
+
+def _array(file: BinaryIO, name: str) -> Read:
+    """The members of an array, one at a time; where it is broken, those before are read."""
+    members = ArrayMembers(file, LIMITS.object)
     try:
-        members = msgspec.json.decode(raw, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
-        yield BadRecord(f"{name}:1", f"not a JSON array of records: {why}")
+        for line, content in members:
+            yield _record(content, f"{name}:{line}", None)
+    except BadInput as why:
+        yield BadRecord(f"{name}:{members.line}", f"not a JSON array of records: {said(why)}")
         return
-    if not members:
+    if not members.found:
         yield BadRecord(f"{name}:1", "the array is empty")
-    yield from _many(_members(raw, members), name)
-
-
-def _members(raw: bytes, members: list[msgspec.Raw]) -> Iterator[tuple[int, bytes]]:
-    line, position = 1, 0
-    for member in members:
-        content = bytes(member).strip()
-        start = raw.find(content, position)
-        line += raw.count(b"\n", position, start)
-        yield line, content
-        line += content.count(b"\n")
-        position = start + len(content)
-
-
-def _lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(raw.split(b"\n"), 1):
-        if content := line.strip():
-            yield number, content
-
-
-def _many(records: Iterator[tuple[int, bytes]], name: str) -> Read:
-    for line, content in records:
-        yield _record(content, f"{name}:{line}", None)
 
 
 def _record(raw: bytes, place: str, stem: str | None) -> SourceRecord | BadRecord:
