@@ -50,7 +50,7 @@ class BusyWriter:
         asyncio.run_coroutine_threadsafe(self.add(count), self._loop).result(30)
 
     @asynccontextmanager
-    async def adding(self, count: int = 15) -> AsyncIterator[None]:
+    async def adding(self, count: int = 8) -> AsyncIterator[None]:
         """Goes on adding by itself, during whatever requests the client makes in this block."""
         self._task = asyncio.create_task(self.add(count))
         try:
@@ -58,7 +58,7 @@ class BusyWriter:
         finally:
             await self._task
 
-    async def watched(self, poll: Callable[[], Awaitable[list[Any]]], count: int = 10) -> list[Any]:
+    async def watched(self, poll: Callable[[], Awaitable[list[Any]]], count: int = 8) -> list[Any]:
         """What a client's polls bring, one after the other, while this adds, and one more after that."""
         found = []
         async with self.adding(count):

@@ -298,10 +298,10 @@ async def test_with_a_greatest_number_per_fetch_old_objects_hide_what_comes_afte
     # objects that are modified as they come, which is what an exchange carries, are fetched to the end
     live = feed(node, limit=4)
     live.last_run = {"latest_indicators": [], **{key: now() for key in xsoar.last_run if key[0].isdigit()}}
-    for number in range(10, 20):
+    for number in range(10, 17):
         await writer.post([fresh(number)])
     got = []
-    for _ in range(4):
+    for _ in range(3):
         got += ids(await beside(live.fetch))
     assert got == writer.added[6:]
 
