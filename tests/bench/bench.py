@@ -52,7 +52,7 @@ class Wanted:
     engines: tuple[str, ...] = ENGINES
     against: tuple[str, ...] = REFERENCES
     objects: int = 10_000
-    posts: int = 5_000
+    posts: int = 10_000
     records: int = 3_000
     sizes: tuple[int, ...] = (10_000, 100_000)
     repeats: int = 5

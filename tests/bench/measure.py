@@ -11,8 +11,8 @@ from tests.bench.processes import cpu_seconds, watching
 class Sample:
     """One repeat of one piece of work: `count` objects or requests in `seconds`.
 
-    `server_cpu` and `database_cpu` in seconds; `client_share`: of one core, used by the client itself;
-    `anonymous`: peak of the server's memory that no file backs, in bytes.
+    `server_cpu` (of a bare database: of who uses it) and `database_cpu` in seconds; `client_share`: of one core,
+    used by the client itself; `anonymous`: peak of the server's memory that no file backs, in bytes.
     """
 
     count: int
@@ -75,7 +75,13 @@ class Figure:
         return _per_thousand(self.samples, lambda sample: sample.database_cpu)
 
     @property
+    def cpu_per_thousand(self) -> float:
+        """Of server and database together: what hardly changes when others use the machine, too."""
+        return self.server_cpu_per_thousand + self.database_cpu_per_thousand
+
+    @property
     def anonymous(self) -> int:
+        """The most of all repeats, in bytes; 0 where it was not looked at."""
         return max(sample.anonymous for sample in self.samples)
 
     @property

@@ -47,7 +47,7 @@ def as_text(figures: Sequence[Figure], notes: Sequence[str], where: Machine) -> 
     """Everything, for a terminal."""
     parts = [str(where), "", *_table([_HEAD, *map(_row, figures)])]
     if compared := list(_compared(figures)):
-        parts += ["", *_table([("ratio", "", "target", "against", ""), *compared])]
+        parts += ["", *_table([("ratio", "", "target", "against", "by time", "by CPU"), *compared])]
     if found := goals(figures):
         parts += ["", *_table([("goal", "target", "against", "wanted", "found", ""), *map(_goal_row, found)])]
     return "\n".join([*parts, *([""] if notes else []), *notes])
@@ -128,7 +128,8 @@ def as_value(figures: Sequence[Figure], notes: Sequence[str], where: Machine) ->
 
 
 def _compared(figures: Sequence[Figure]) -> Iterator[tuple[str, ...]]:
-    """The node's rate by that of everything else that did the same on the same engine, or on none."""
+    """The node's rate by that of whatever did the same on the same engine, or on none; and the CPU that that took
+    by what the node takes, which is steadier on a machine that others use."""
     for ours in figures:
         if not ours.target.startswith("tocsin-"):
             continue
@@ -136,8 +137,9 @@ def _compared(figures: Sequence[Figure]) -> Iterator[tuple[str, ...]]:
         for theirs in figures:
             same = (theirs.scenario, theirs.case) == (ours.scenario, ours.case) and theirs is not ours
             if same and theirs.rate and not any(theirs.target.endswith(f"-{engine}") for engine in others):
-                ratio = number(ours.rate / theirs.rate)
-                yield (ours.scenario, ours.case, ours.target, theirs.target, f"{ratio} ×")
+                by_cpu = theirs.cpu_per_thousand / ours.cpu_per_thousand if ours.cpu_per_thousand else 0.0
+                rate, cpu = f"{number(ours.rate / theirs.rate)} ×", f"{number(by_cpu)} ×" if by_cpu else ""
+                yield (ours.scenario, ours.case, ours.target, theirs.target, rate, cpu)
 
 
 def _figure_as_value(figure: Figure) -> dict[str, Any]:

@@ -156,29 +156,27 @@ class BarePostgresql:
         await self._insert.fetch(*columns)
 
     async def _clocked(self, rows: Sequence[tuple[list[object], ...]], seconds: float) -> Sample:
-        latencies, count, until = [], 0, time.perf_counter() + seconds
+        clock = _Clock(seconds)
         for columns in rows:
-            began = time.perf_counter()
-            await self._write(columns)
-            latencies.append(time.perf_counter() - began)
-            count += len(columns[0])
-            if time.perf_counter() > until:
+            with clock:
+                await self._write(columns)
+            clock.count += len(columns[0])
+            if clock.over:
                 break
-        return Sample(count, sum(latencies), latencies)
+        return clock.sample
 
     async def _read(self, ids: list[str], seconds: float, kind: str | None) -> Sample:
-        latencies, count, after, until = [], 0, 0, time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            began = time.perf_counter()
-            rows = await (self._page_of_kind.fetch(after, kind) if kind else self._page.fetch(after))
-            page = b",".join([row[0] for row in rows])
-            latencies.append(time.perf_counter() - began)
+        clock, after = _Clock(seconds), 0
+        while not clock.over:
+            with clock:
+                rows = await (self._page_of_kind.fetch(after, kind) if kind else self._page.fetch(after))
+                page = b",".join([row[0] for row in rows])
+            clock.count += len(rows)
             ids += ids_in([page])
-            count += len(rows)
             if len(rows) < PAGE:
                 break
             after = rows[-1][1]
-        return Sample(count, sum(latencies), latencies)
+        return clock.sample
 
     def _rows(self, objects: Sequence[Made]) -> tuple[list[object], ...]:
         first = self._added + _STEP
@@ -195,31 +193,54 @@ class BarePostgresql:
 Bare = BareSqlite | BarePostgresql
 
 
+class _Clock:
+    """Times what is done under `with`, and the CPU that this process needs for it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.count = 0
+        self._latencies: list[float] = []
+        self._cpu = 0.0
+        self._until = time.perf_counter() + seconds
+
+    def __enter__(self) -> None:
+        self._began = time.process_time(), time.perf_counter()
+
+    def __exit__(self, *why: object) -> None:
+        self._latencies.append(time.perf_counter() - self._began[1])
+        self._cpu += time.process_time() - self._began[0]
+
+    @property
+    def over(self) -> bool:
+        return time.perf_counter() > self._until
+
+    @property
+    def sample(self) -> Sample:
+        return Sample(self.count, sum(self._latencies), self._latencies, server_cpu=self._cpu)
+
+
 def _clocked(
     write: Callable[[list[tuple[object, ...]]], None], rows: Sequence[list[tuple[object, ...]]], seconds: float
 ) -> Sample:
-    latencies, count, until = [], 0, time.perf_counter() + seconds
+    clock = _Clock(seconds)
     for batch in rows:
-        began = time.perf_counter()
-        write(batch)
-        latencies.append(time.perf_counter() - began)
-        count += len(batch)
-        if time.perf_counter() > until:
+        with clock:
+            write(batch)
+        clock.count += len(batch)
+        if clock.over:
             break
-    return Sample(count, sum(latencies), latencies)
+    return clock.sample
 
 
 def _paged(fetch: Callable[[int], list[tuple[bytes, int]]], seconds: float) -> tuple[Sample, list[str]]:
     ids: list[str] = []
-    latencies, count, after, until = [], 0, 0, time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        began = time.perf_counter()
-        rows = fetch(after)
-        page = b",".join([row[0] for row in rows])
-        latencies.append(time.perf_counter() - began)
+    clock, after = _Clock(seconds), 0
+    while not clock.over:
+        with clock:
+            rows = fetch(after)
+            page = b",".join([row[0] for row in rows])
+        clock.count += len(rows)
         ids += ids_in([page])
-        count += len(rows)
         if len(rows) < PAGE:
             break
         after = rows[-1][1]
-    return Sample(count, sum(latencies), latencies), ids
+    return clock.sample, ids
