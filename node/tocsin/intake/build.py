@@ -9,7 +9,7 @@ identities alone, which are made for each incident anew, so that nobody can coun
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from tocsin.documents import read_document
@@ -58,7 +58,8 @@ def objects_of(
     of ours filled, such as `tlp`.
     """
     about = incident_id(secret, owner, source, translation.format, translation.source_id)
-    made = _Maker(secret, creator_id, [marking_id] if marking_id else [], now, previous, about)
+    markings = [marking_id] if marking_id else []
+    made = _Maker(secret, creator_id, markings, now, stix_time(now), previous, about)
     return [
         Built(made.incident(findings or translation.findings, assumed), "incident"),
         *made.victims(translation),
@@ -73,17 +74,18 @@ class _Maker:
     creator: str
     markings: list[str]
     now: datetime
+    written: str  # the same as STIX writes it
     previous: Mapping[str, ObjectVersion]
     about: str
 
     def incident(self, findings: Findings, assumed: tuple[str, ...]) -> ObjectVersion:
         before = self.previous.get(self.about)
-        classified = findings.classified or Classified()
-        classified = replace(classified, assumed=tuple(dict.fromkeys((*classified.assumed, *assumed))))
-        at = classified.at or _classified_at(before) or stix_time(self.now)
-        value = self._incident(findings, replace(classified, at=at))
-        if before is not None and _without_dates(value) != _without_dates(before.value) and not classified.at:
-            value = self._incident(findings, replace(classified, at=stix_time(self.now)))
+        given = findings.classified or Classified()
+        at = given.at or _classified_at(before) or self.written
+        classified = replace(given, assumed=tuple(dict.fromkeys((*given.assumed, *assumed))), at=at)
+        value = self._incident(findings, classified)
+        if before is not None and _without_dates(value) != _without_dates(before.value) and not given.at:
+            value = self._incident(findings, replace(classified, at=self.written))
         return self._version(value)
 
     def victims(self, translation: Translation) -> Iterator[Built]:
@@ -94,7 +96,7 @@ class _Maker:
 
     def reporter(self, translation: Translation) -> Iterator[Built]:
         if translation.reporter is not None:
-            reporter = self._identity("reporter", translation.reporter, [])
+            reporter = self._identity("reporter", translation.reporter, ())
             yield Built(reporter, "reporter")
             yield Built(self._relationship(reporter.id, "contact-for", self.about), "relationship")
 
@@ -123,10 +125,10 @@ class _Maker:
             markings=self.markings,
         )
 
-    def _identity(self, role: str, name: str, sectors: list[str]) -> ObjectVersion:
+    def _identity(self, role: str, name: str, sectors: tuple[str, ...]) -> ObjectVersion:
         id_ = keyed_id(self.secret, "identity", self.about, role, name)
         value = self._object("identity", id_) | {"name": name, "identity_class": "organization"}
-        return self._version(value | ({"sectors": sectors} if sectors else {}))
+        return self._version(value | ({"sectors": list(sectors)} if sectors else {}))
 
     def _relationship(self, source: str, kind: str, target: str) -> ObjectVersion:
         id_ = keyed_id(self.secret, "relationship", self.about, source, kind, target)
@@ -148,7 +150,7 @@ class _Maker:
         """The previous version when it says the same, else a new one, dated after it."""
         before = self.previous.get(value["id"])
         if before is None:
-            return make_object(value | {"created": stix_time(self.now), "modified": stix_time(self.now)})
+            return make_object(value | {"created": self.written, "modified": self.written})
         if _without_dates(before.value) == _without_dates(value):
             return before
         modified = next_version(self.now, before.version)
@@ -170,7 +172,8 @@ def _classified_at(before: ObjectVersion | None) -> str | None:
     return at if isinstance(at, str) else None
 
 
-def _stix_sectors(sectors: tuple[str, ...]) -> list[str]:
+@lru_cache(10_000)
+def _stix_sectors(sectors: tuple[str, ...]) -> tuple[str, ...]:
     """The words of STIX's industry-sector-ov for NAICS codes, by their longest known beginning."""
     table = _sector_words()
     found = []
@@ -179,7 +182,7 @@ def _stix_sectors(sectors: tuple[str, ...]) -> list[str]:
         known = next((code[:end] for end in range(len(code), 1, -1) if code[:end] in table), None)
         if sector.startswith("naics:") and known and table[known]:
             found.append(table[known])
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
 
 
 @cache
