@@ -1,5 +1,6 @@
 """Serve: the node as a process: it answers readers, reads from peers, and follows what is in force."""
 
+import gc
 import logging
 import signal
 import socket
@@ -40,7 +41,16 @@ def serve(
     """Answer readers and read from peers, until ^C. TLS is the affair of a proxy in front (see deploy/)."""
     import uvloop  # as late as the web server itself
 
+    _collect_rarely()
     run(_serve(home, host, port), loop=uvloop.new_event_loop)
+
+
+def _collect_rarely() -> None:
+    """An envelope is a hundred thousand Python objects and not one circle: looking for circles among them at the
+    usual pace takes as long as storing them."""
+    gc.collect()
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _serve(given: str | None, host: str, port: int) -> None:

@@ -18,7 +18,7 @@ from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release
 from tocsin.stix.canonical import peek
-from tocsin.stix.objects import ObjectVersion, named, read_object, version_key
+from tocsin.stix.objects import ObjectVersion, read_object, version_key
 from tocsin.stix.validate import problems
 from tocsin.store import audit, copies, objects, postings, releases
 from tocsin.store.objects import HeldVersion, Source, Word
@@ -31,13 +31,12 @@ State = Literal["stored", "duplicate", "quarantined", "refused"]
 class Read(NamedTuple):
     """One offered object as read and checked: the version, or why it is refused, or both.
 
-    `hops`: how many nodes it passed before (0: it is from its creator's own). `names`: every object that it names.
+    `hops`: how many nodes it passed before (0: it is from its creator's own).
     """
 
     version: ObjectVersion | None
     refusal: "Received | None"
     hops: int
-    names: frozenset[str] = frozenset()
 
 
 class Received(NamedTuple):
@@ -67,7 +66,7 @@ def read_offered(raw: bytes, hops: int = 0) -> Read:
         return Read(None, Received("refused", *peek(raw), "", str(why)), hops)
     if faults := problems(version):
         return Read(version, _received("refused", version, "; ".join(map(str, faults[:5]))), hops)
-    return Read(version, None, hops, frozenset(named(version.value)))
+    return Read(version, None, hops)
 
 
 async def receive(
@@ -259,7 +258,7 @@ async def _take(
         answers[index] = _received("duplicate" if known else "stored", version, "", one.version)
         words[one.seq] = word
     await objects.set_words(tx, words.values())
-    names = [(one.seq, offered[index].names) for index, one in zip(entering, stored, strict=True) if one.new]
+    names = [(one.seq, version.named) for version, one in zip(versions, stored, strict=True) if one.new]
     await objects.note_references(tx, names)
     return [answer for answer in answers if answer is not None]
 

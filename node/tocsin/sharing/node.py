@@ -7,7 +7,7 @@ from typing import Any
 from tocsin.settings import NodeSettings
 from tocsin.stix.effects import EXTENSION_CREATOR, EXTENSION_DEFINITION
 from tocsin.stix.markings import Tlp, marking_definitions
-from tocsin.stix.objects import ObjectVersion, from_micros, keyed_id, make_object, named
+from tocsin.stix.objects import ObjectVersion, from_micros, keyed_id, make_object
 from tocsin.store import objects, records
 from tocsin.store.objects import Word
 from tocsin.store.transaction import Transaction
@@ -62,7 +62,7 @@ async def keep(tx: Transaction, versions: Sequence[ObjectVersion], now: int) -> 
             for version, one in zip(versions, stored, strict=True)
         ],
     )
-    names = [(one.seq, named(version.value)) for version, one in zip(versions, stored, strict=True) if one.new]
+    names = [(one.seq, version.named) for version, one in zip(versions, stored, strict=True) if one.new]
     await objects.note_references(tx, names)
     return stored
 

@@ -18,7 +18,7 @@ from tocsin.sharing.judging import RedactedCopy, Verdict, judge, rank
 from tocsin.sharing.newcomers import Newcomers, tell_apart
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.subjects import Court
-from tocsin.stix.objects import make_object, named, next_version
+from tocsin.stix.objects import make_object, next_version
 from tocsin.store import audit, copies, objects, parties, publications, records, releases
 from tocsin.store.copies import CopyLink
 from tocsin.store.objects import Word
@@ -280,7 +280,7 @@ async def _bare_revocation(tx: Transaction, court: Court, verdict: Verdict, now:
         stored.seq, OURS, court.collection_id, "revoke", authentic=False, hops=0, at=now, creator=version.creator
     )
     await objects.set_words(tx, [word])
-    await objects.note_references(tx, [(stored.seq, named(version.value))])
+    await objects.note_references(tx, [(stored.seq, version.named)])
     if verdict.standing is not None and any(one.seq == stored.seq for one in verdict.standing.versions.values()):
         return []
     return [*_withdrawal(verdict), _entry(verdict, version.id, stored.seq, stored.version_key, revoked=True)]
@@ -301,7 +301,7 @@ async def _copy(tx: Transaction, court: Court, verdict: Verdict, now: int) -> li
         stored.seq, OURS, court.collection_id, "put", authentic=True, hops=0, at=now, creator=version.creator
     )
     await objects.set_words(tx, [word])
-    await objects.note_references(tx, [(stored.seq, named(version.value))])
+    await objects.note_references(tx, [(stored.seq, version.named)])
     # what an older copy shows was decided under other rules, or of another version: one copy stands at a time
     older = _withdrawal(verdict, of=State.COPY)
     await copies.put_copy(

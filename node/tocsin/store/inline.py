@@ -1,12 +1,16 @@
-"""Inline: SQLite read in the event loop itself, without a thread.
+"""Inline: SQLite worked with in the event loop itself, without a thread for each statement.
 
 Reading in WAL mode waits for nobody, and a page takes a few milliseconds; handing each statement to a thread and
-back takes longer than the statement. So the readers of `transaction` use the driver of the standard library as it
-stands, under SQLAlchemy's asynchronous interface. Writers, who may wait for the lock and for the disk, use a
-thread (aiosqlite).
+back takes longer than the statement. So `transaction` uses the driver of the standard library as it stands, under
+SQLAlchemy's asynchronous interface. Writers wait for the lock and for the disk, and write a thousand rows at once:
+that much, and no more, is done in a thread, so that others are answered meanwhile.
 """
 
+import asyncio
 import sqlite3
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Self
 
 from sqlalchemy import URL, AsyncAdaptedQueuePool, Pool
@@ -15,7 +19,9 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import ConnectArgsType
 from sqlalchemy.util import await_only
 
-DRIVER = "sqlite+inline"
+READER = "sqlite+inline"
+WRITER = "sqlite+inlinewriter"
+_LONG = 100  # rows at once; less is done sooner than handed over
 
 
 class InlineSqlite(SQLiteDialect_pysqlite):
@@ -32,6 +38,17 @@ class InlineSqlite(SQLiteDialect_pysqlite):
     def create_connect_args(self, url: URL) -> ConnectArgsType:
         arguments, options = super().create_connect_args(url)
         return arguments, {**options, "factory": _Connection}
+
+
+class InlineWriter(InlineSqlite):
+    """The same for writers: what may wait, and what takes long, is done in a thread."""
+
+    driver = "inlinewriter"
+    supports_statement_cache = True
+
+    def create_connect_args(self, url: URL) -> ConnectArgsType:
+        arguments, options = super().create_connect_args(url)
+        return arguments, {**options, "factory": _Writer, "check_same_thread": False}
 
 
 class _Cursor(sqlite3.Cursor):
@@ -51,8 +68,53 @@ class _Connection(sqlite3.Connection):
         return super().cursor(factory)
 
 
+class _WriterCursor(_Cursor):
+    connection: "_Writer"
+
+    def execute(self, statement: str, *parameters: Any) -> Self:
+        if not statement.startswith("BEGIN"):
+            return super().execute(statement, *parameters)
+        self.connection.apart(partial(sqlite3.Cursor.execute, self, statement, *parameters))
+        return self
+
+    def executemany(self, statement: str, rows: Iterable[Any]) -> Self:
+        given = list(rows)
+        work = partial(sqlite3.Cursor.executemany, self, statement, given)
+        if len(given) >= _LONG:
+            self.connection.apart(work)
+        else:
+            work()
+            await_only(_done())
+        return self
+
+
+class _Writer(_Connection):
+    """One thread for all that is done apart, so that nothing overtakes what was given up half-way."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+
+    def apart(self, work: Callable[[], object]) -> None:
+        await_only(asyncio.get_running_loop().run_in_executor(self._thread, work))
+
+    def cursor(self, factory: Any = _WriterCursor) -> Any:
+        return super().cursor(factory)
+
+    def commit(self) -> None:
+        self.apart(super().commit)
+
+    def rollback(self) -> None:
+        self.apart(super().rollback)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        super().close()
+
+
 async def _done() -> None:
     """Done at once, without a turn of the event loop."""
 
 
 registry.register("sqlite.inline", __name__, InlineSqlite.__name__)
+registry.register("sqlite.inlinewriter", __name__, InlineWriter.__name__)

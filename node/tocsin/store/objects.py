@@ -159,6 +159,7 @@ async def _insert(
                 received=received,
                 raw=version.raw,
                 _value=version.value,
+                _names=frozenset(version.named),
             )
         )
 

@@ -34,7 +34,7 @@ from tocsin.errors import BadInput, NotFound, Refused, Unavailable
 from tocsin.stix.canonical import dump_json
 from tocsin.store.glance import Glance, Glances, PostgresqlGlances, SqliteGlances
 from tocsin.store.held import Fresh
-from tocsin.store.inline import DRIVER as INLINE
+from tocsin.store.inline import READER, WRITER
 from tocsin.store.migrations import Revision, revision_of, upgrade
 from tocsin.store.moment import Moment, PostgresqlWitness, SqliteWitness, Witness
 from tocsin.store.passing import no_database, not_let_in, passing
@@ -253,7 +253,7 @@ def _target(url: str) -> _Target:
             raise BadInput(
                 f"database {url!r}: an absolute path is needed, as in sqlite:////var/lib/tocsin/tocsin.db"
             )
-        return _Target(URL.create("sqlite+aiosqlite", database=str(file)), file)
+        return _Target(URL.create(WRITER, database=str(file)), file)
     try:
         parsed = make_url(url)
     except ArgumentError as why:
@@ -286,7 +286,7 @@ def _check_file(file: Path) -> None:
 def _engine(target: _Target, *, durable: bool, reading: bool) -> AsyncEngine:
     if target.file is not None:
         begin = "BEGIN" if reading else "BEGIN IMMEDIATE"
-        url = target.url.set(drivername=INLINE) if reading else target.url
+        url = target.url.set(drivername=READER) if reading else target.url
         return _sqlite_engine(url, _pragmas(durable=durable, reading=reading), begin, _READERS if reading else 1)
     engine = _postgresql_engine(target.url, pool_size=6)
     if reading:
