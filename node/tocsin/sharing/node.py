@@ -8,7 +8,7 @@ from tocsin.settings import NodeSettings
 from tocsin.stix.effects import EXTENSION_CREATOR, EXTENSION_DEFINITION
 from tocsin.stix.markings import Tlp, marking_definitions
 from tocsin.stix.objects import ObjectVersion, from_micros, keyed_id, make_object
-from tocsin.store import objects, records
+from tocsin.store import objects, records, releases
 from tocsin.store.objects import Word
 from tocsin.store.transaction import Transaction
 
@@ -75,6 +75,8 @@ async def keep_company(
     What was made of one before, and of none any more, we no longer say: our word on it is taken back. Returns the
     ids of what was made, and of what no longer belongs to where it did; both are to be judged.
     """
+    await releases.lock_all(tx)
+    await objects.begin_fresh(tx, (version.id for company in made.values() for version, _ in company))
     before = await records.belonging_to(tx, made)
     versions = [version for company in made.values() for version, _ in company]
     await keep(tx, versions, now)

@@ -128,7 +128,9 @@ _COLUMNS = (
     "translation_sha256",
     "imported",
 )
-_READ_BEFORE = bulk.Conflict(("incident_id",), _COLUMNS[5:])
+_READ_BEFORE = bulk.Conflict(
+    ("incident_id",), ("content", "place", "mapping", "translation", "translation_sha256", "imported")
+)
 
 
 def _record(row: Row[Any]) -> Record:
