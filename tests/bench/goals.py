@@ -11,8 +11,10 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One value that is to be reached: at least (`>=`) or at most (`<=`) `wanted`. `found`: None where this run
-    did not measure it. `work` and `against` say of what and against what."""
+    """One value that is to be reached, at least (`>=`) or at most (`<=`) `wanted`, and what this run `found`.
+
+    `work` and `against` say of what and against what; `against` is empty for a value that is no ratio.
+    """
 
     work: str
     target: str
@@ -29,7 +31,7 @@ class Goal:
 
 Index = Mapping[tuple[str, str, str], Figure]
 
-# (scenario, case, engines, reference with {engine}, ratio wanted)
+# (scenario, case, engine of the node, reference, ratio wanted)
 _RATIOS = (
     ("ingest-1000", "", "sqlite", "bare-sqlite", 0.3),
     ("ingest-1000", "", "postgresql", "bare-postgresql", 0.6),
@@ -82,14 +84,14 @@ def _ratios(index: Index) -> Iterator[Goal]:
 
 def _latencies(index: Index) -> Iterator[Goal]:
     for (scenario, case, target), figure in index.items():
-        if (scenario, case) == ("poll", "c=8") and _is_node(target):
+        if (scenario, case) == ("poll", "c=8") and is_node(target):
             yield Goal("poll c=8, p99", target, "", "<=", POLL_P99 * 1000, figure.latency(0.99) * 1000, "ms")
 
 
 def _of_read(index: Index) -> Iterator[Goal]:
     for (scenario, case, target), figure in index.items():
         whole = index.get(("read", case, target))
-        if scenario == "match-type" and whole and _is_node(target):
+        if scenario == "match-type" and whole and is_node(target):
             yield Goal("match-type", target, "read", ">=", 0.7, figure.rate / whole.rate)
 
 
@@ -97,7 +99,7 @@ def _growth(figures: Iterable[Figure]) -> Iterator[Goal]:
     """Cases of growth are named `WORK n=COUNT`."""
     grown: dict[tuple[str, str], dict[int, Figure]] = {}
     for figure in figures:
-        if figure.scenario == "growth" and _is_node(figure.target):
+        if figure.scenario == "growth" and is_node(figure.target):
             work, _, count = figure.case.rpartition(" n=")
             grown.setdefault((work, figure.target), {})[int(count)] = figure
     for (work, target), by_count in grown.items():
@@ -111,7 +113,7 @@ def _growth(figures: Iterable[Figure]) -> Iterator[Goal]:
 
 def _mixed(index: Index) -> Iterator[Goal]:
     for (scenario, case, target), figure in index.items():
-        if scenario != "mixed" or not _is_node(target):
+        if scenario != "mixed" or not is_node(target):
             continue
         if case.endswith("pollers"):
             yield Goal(f"mixed {case}: lost", target, "", "<=", 0, figure.lost, "objects")
@@ -122,14 +124,14 @@ def _mixed(index: Index) -> Iterator[Goal]:
 
 def _rates(index: Index) -> Iterator[Goal]:
     for (scenario, _, target), figure in index.items():
-        if scenario == "import" and _is_node(target):
+        if scenario == "import" and is_node(target):
             yield Goal("import veris", target, "", ">=", RECORDS, figure.rate, "records/s")
 
 
 def _memory(figures: Iterable[Figure]) -> Iterator[Goal]:
     peaks: dict[tuple[str, str], int] = {}
     for figure in figures:
-        if _is_node(figure.target) and figure.anonymous:
+        if is_node(figure.target) and figure.anonymous:
             work = f"{figure.scenario} {figure.case}".strip() if figure.scenario == "memory" else "all other work"
             key = (work, figure.target)
             peaks[key] = max(peaks.get(key, 0), figure.anonymous)
@@ -137,5 +139,6 @@ def _memory(figures: Iterable[Figure]) -> Iterator[Goal]:
         yield Goal(f"anonymous memory, {work}", target, "", "<=", ANONYMOUS / MIB, peak / MIB, "MiB")
 
 
-def _is_node(target: str) -> bool:
+def is_node(target: str) -> bool:
+    """Whether a target is ours."""
     return target.startswith("tocsin-")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bench.goals import MIB, Goal, goals
+from tests.bench.goals import MIB, Goal, goals, is_node
 from tests.bench.measure import Figure
 
 _HEAD = (
@@ -131,7 +131,7 @@ def _compared(figures: Sequence[Figure]) -> Iterator[tuple[str, ...]]:
     """The node's rate by that of whatever did the same on the same engine, or on none; and the CPU that that took
     by what the node takes, which is steadier on a machine that others use."""
     for ours in figures:
-        if not ours.target.startswith("tocsin-"):
+        if not is_node(ours.target):
             continue
         others = [engine for engine in _ENGINES if not ours.target.endswith(f"-{engine}")]
         for theirs in figures:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tests.bench.bench import Bench
 from tests.bench.corpus import Made
+from tests.bench.goals import is_node
 from tests.bench.measure import Figure, Sample
 from tests.bench.scenarios.turns import Collection, in_turns
 from tests.bench.targets.taxii import TaxiiTarget, check_complete
@@ -24,7 +25,7 @@ def ingest(bench: Bench, size: int) -> list[Figure]:
         if target.name == "medallion":
             target = bench.medallion(use=f"{use}, {repeat}")
         sample = target.ingest(envelopes(bench, first, count, size), wanted.seconds)
-        if isinstance(target, TaxiiTarget) and target.name.startswith("tocsin-"):
+        if isinstance(target, TaxiiTarget) and is_node(target.name):
             _, found = target.read(600, after=target.head)
             check_complete(target.name, found, bench.corpus.ids(first, sample.count))
             target.find_head()
