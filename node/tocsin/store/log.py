@@ -11,7 +11,7 @@ read last in milliseconds (OpenCTI) would otherwise ask for it again at every po
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 STEP = 20  # µs; more than clients lose when they round a date
 MILLISECOND = 1000  # µs
@@ -20,8 +20,7 @@ Op = Literal["put", "revoke", "withdraw", "prune"]
 Form = Literal["whole", "copy"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One thing to write into a log: `put` and `revoke` of a version, `withdraw` and `prune` of what stands.
 
     To withdraw or prune all versions of an object at once, leave the version out. What does not stand is neither
