@@ -246,9 +246,10 @@ async def _judge(
     now = _moment(await tx.now())
     ids = [read.incident_id for read in reads]
     await objects.begin_fresh(tx, ids)
-    known = await records.of_incidents(tx, [id_ for id_ in ids if id_ not in tx.fresh])
-    assessed = await records.newest_assessments(tx, ids)
-    previous = await _made_before(tx, list(known))
+    held = [id_ for id_ in ids if id_ not in tx.fresh]
+    known = await records.of_incidents(tx, held)
+    assessed = await records.newest_assessments(tx, held)
+    previous = await _made_before(tx, held)
     judged: dict[str, _Judged] = {}
     made: list[_Made] = []
     for read in reads:
