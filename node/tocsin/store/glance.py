@@ -4,7 +4,7 @@ One statement sees one state, so what needs only one needs no transaction: no be
 SQLAlchemy, whose rows cost more than reading them. Which state it was is part of the answer: whoever knows
 something of an equal `Moment` knows it of this very state.
 
-SQLite reads in the event loop, and takes a breath after each half megabyte, so that nobody waits for a long page.
+SQLite reads in the event loop, and takes a breath after each two megabytes, so that nobody waits for a long page.
 """
 
 import asyncio
@@ -23,7 +23,9 @@ from tocsin.store.moment import STATE, Moment, PostgresqlWitness, Session, Sqlit
 from tocsin.store.passing import ASYNCPG_ERRORS, passing
 
 AT_ONCE = 8  # connections; whoever comes then waits
-_BREATH = 512 * 1024  # bytes
+_BREATH = 2 * 1024 * 1024  # bytes: some milliseconds
+_FIRST_SLICE, _LONGEST_SLICE = 4, 128  # rows
+_SLICE_BYTES = 256 * 1024  # that a slice is meant to have
 _TRIES = 3  # to find SQLite at rest while a statement begins: the time of a few microseconds
 
 
@@ -104,13 +106,22 @@ class SqliteGlances:
 
 
 async def _weighed(cursor: sqlite3.Cursor, max_bytes: int) -> tuple[list[Any], bool]:
+    """Rows by the slice, as long as they fit. What does not fit was read, but no more than a slice of it."""
     rows: list[Any] = []
-    size, breath = 0, _BREATH
-    for row in cursor:
-        size += len(row[-1])
-        if size > max_bytes and rows:
-            return rows, True
-        rows.append(row)
+    size, breath, heaviest, step = 0, _BREATH, 1, _FIRST_SLICE
+    while slice_ := cursor.fetchmany(step):
+        weights = [len(row[-1]) for row in slice_]
+        if size + sum(weights) <= max_bytes:
+            size += sum(weights)
+            rows += slice_
+        else:
+            for row, weight in zip(slice_, weights, strict=True):
+                size += weight
+                if size > max_bytes and rows:
+                    return rows, True
+                rows.append(row)
+        heaviest = max(heaviest, *weights)
+        step = max(1, min(_LONGEST_SLICE, _SLICE_BYTES // heaviest))
         if size > breath:
             breath = size + _BREATH
             await asyncio.sleep(0)

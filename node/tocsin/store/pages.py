@@ -72,16 +72,21 @@ class PageRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ContentPage:
-    """What an envelope is made of: the objects in the order of the log, and whether more follow.
+    """What an envelope is made of: objects in the order of the log, their positions, and whether more follow."""
 
-    `first`, `last`: their positions, None where there is none. `hashes`: of each version, over what it says.
-    """
-
-    first: int | None
-    last: int | None
-    hashes: Sequence[str]
+    positions: Sequence[int]
     raws: Sequence[bytes]
     more: bool
+
+    @property
+    def first(self) -> int | None:
+        """The position of the first object; None where there is none."""
+        return self.positions[0] if self.positions else None
+
+    @property
+    def last(self) -> int | None:
+        """The position of the last object; None where there is none."""
+        return self.positions[-1] if self.positions else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +151,7 @@ async def page(
 async def content(tx: Transaction, collection_id: str, what: Filter, limit: int, *, max_bytes: int) -> ContentPage:
     """The same as `page`, of which only what an envelope needs."""
     found = await page(tx, collection_id, what, limit, max_bytes=max_bytes)
-    hashes, raws = [row.sha256 for row in found.rows], [row.raw for row in found.rows]
-    return ContentPage(found.first, found.last, hashes, raws, found.more)
+    return ContentPage([row.position for row in found.rows], [row.raw for row in found.rows], found.more)
 
 
 async def glance(
@@ -166,10 +170,9 @@ async def glance(
     filled = [values[name] if place is None else values[name][place] for name, place in names]
     found = await store.glance(question, filled, max_bytes)
     if not found.columns:
-        return ContentPage(None, None, (), (), more=False), found.moment
-    positions, hashes, raws = (column[:limit] for column in found.columns)
-    more = found.cut or len(found.columns[0]) > limit
-    return ContentPage(positions[0], positions[-1], hashes, raws, more), found.moment
+        return ContentPage((), (), more=False), found.moment
+    positions, raws = (column[:limit] for column in found.columns)
+    return ContentPage(positions, raws, found.cut or len(found.columns[0]) > limit), found.moment
 
 
 async def manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
@@ -350,11 +353,15 @@ def _written(
         before = (func.sum(e.size).over(order_by=e.position) - e.size).label("before")
         number = func.row_number().over(order_by=e.position).label("number")
         w = select(e.position, e.version_seq, before, number).limit(_COUNT).subquery("weighed").c
-        wanted = select(w.position, v.sha256, v.raw).join(object_version, v.seq == w.version_seq)
+        wanted = select(w.position, v.raw).join(object_version, v.seq == w.version_seq)
         wanted = wanted.where(or_(w.before <= bindparam("bytes", type_=BigInteger), w.number <= 2))
+    elif shape.ids or shape.spec_versions or shape.type_by_type:
+        e = _entries(shape).subquery("entry").c  # sorted before the content is looked up
+        wanted = select(e.position, v.raw).join(object_version, v.seq == e.version_seq)
     else:
-        e = _entries(shape).subquery("entry").c
-        wanted = select(e.position, v.sha256, v.raw).join(object_version, v.seq == e.version_seq)
+        r = release.c
+        wanted = _entries(shape).with_only_columns(r.position, v.raw)
+        wanted = wanted.join(object_version, v.seq == r.version_seq)
     compiled = wanted.compile(dialect=dialect)
     lengths = dict(lists)
     constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}

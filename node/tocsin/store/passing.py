@@ -12,13 +12,16 @@ _SQLITE_NO_DATABASE = frozenset({11, 26})  # CORRUPT, NOTADB
 _POSTGRESQL_PASSING = ("08", "40", "53", "57", "55P03", "25P03")
 _POSTGRESQL_NOT_LET_IN = ("28", "3D")  # wrong user or password, no such database
 
-ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
+# The last is what a connection says that was lost a moment ago: "protocol is in the failed state".
+ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def passing(cause: BaseException) -> bool:
     """Whether the same may succeed when asked again."""
     if isinstance(cause, sqlite3.Error):
         return _code(cause) in _SQLITE_PASSING
+    if isinstance(cause, asyncpg.InternalClientError):
+        return True
     return _state(cause).startswith(_POSTGRESQL_PASSING)
 
 

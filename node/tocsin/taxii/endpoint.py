@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from tocsin.auth import Caller
 from tocsin.policy.configuration import Configuration
@@ -25,10 +26,11 @@ from tocsin.store.pages import ContentPage, ReleasePage
 from tocsin.store.transaction import Store, Transaction
 from tocsin.taxii.body import Admission
 from tocsin.taxii.coding import FROM as CODED_FROM
-from tocsin.taxii.coding import coded, coding_for
+from tocsin.taxii.coding import Coding, coded, coding_for
 from tocsin.taxii.memory import MOMENT, Memory
 from tocsin.taxii.negotiation import check_accept
 from tocsin.taxii.query import Cursor
+from tocsin.taxii.resources import Envelope
 from tocsin.taxii.rights import Rights, read_rights
 
 # A shared cache may keep nothing; the client's own must ask again each time, which the ETag makes cheap.
@@ -120,26 +122,59 @@ def resource(exchange: Exchange, path: str, handlers: Mapping[str, Handler]) -> 
 
 
 async def answer(
-    request: Request,
-    body: bytes,
-    headers: Mapping[str, str] | None = None,
-    media_type: str = TAXII_TYPE,
-    *,
-    essence: bytes | None = None,
+    request: Request, body: bytes, headers: Mapping[str, str] | None = None, media_type: str = TAXII_TYPE
 ) -> Response:
     """A 200 that a client need not fetch twice: `ETag` and 304, coded as accepted (§1.6.8; RFC 9110 §13.1.2).
 
-    The tag is weak: it names what is said, in whatever coding. `essence` stands for a body that would take long to
-    hash: two bodies that say the same have the same.
+    The tag is weak: it names what is said, in whatever coding.
     """
-    etag = f'W/"{hashlib.sha256(body if essence is None else essence).hexdigest()[:32]}"'
-    more = {**_CACHING, "ETag": etag, **(headers or {})}
-    if _matches(request.headers.get("if-none-match"), etag):
+    more = _tagged(body, headers)
+    if _matches(request.headers.get("if-none-match"), more["ETag"]):
         return Response(None, 304, more)
-    if len(body) >= CODED_FROM and (coding := coding_for(_listed(request, "accept-encoding"))) is not None:
-        more["Content-Encoding"] = coding
-        body = await coded(body, coding)
+    if (coding := _coding(request, len(body))) is not None:
+        return await _coded(body, coding, more, media_type)
     return Response(body, 200, more, media_type=media_type)
+
+
+async def answer_long(request: Request, body: Envelope, essence: bytes, headers: Mapping[str, str]) -> Response:
+    """The same for what takes long to join and to hash. `essence`: two bodies that say the same have the same."""
+    more = _tagged(essence, headers)
+    if _matches(request.headers.get("if-none-match"), more["ETag"]):
+        return Response(None, 304, more)
+    if (coding := _coding(request, len(body))) is not None:
+        return await _coded(b"".join(body), coding, more, TAXII_TYPE)
+    return _InPieces(body, more)
+
+
+class _InPieces(Response):
+    """An envelope that is joined as it is sent. It has a length, so a client can tell whether all of it came."""
+
+    media_type = TAXII_TYPE
+
+    def __init__(self, envelope: Envelope, headers: Mapping[str, str]) -> None:
+        super().__init__(None, 200, {**headers, "Content-Length": str(len(envelope))})
+        self._envelope = envelope
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        pieces = iter(self._envelope)
+        piece = next(pieces)
+        for following in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            piece = following
+        await send({"type": "http.response.body", "body": piece, "more_body": False})
+
+
+def _tagged(essence: bytes, headers: Mapping[str, str] | None) -> dict[str, str]:
+    return {**_CACHING, "ETag": f'W/"{hashlib.sha256(essence).hexdigest()[:32]}"', **(headers or {})}
+
+
+def _coding(request: Request, size: int) -> Coding | None:
+    return coding_for(_listed(request, "accept-encoding")) if size >= CODED_FROM else None
+
+
+async def _coded(body: bytes, coding: Coding, headers: Mapping[str, str], media_type: str) -> Response:
+    return Response(await coded(body, coding), 200, {**headers, "Content-Encoding": coding}, media_type=media_type)
 
 
 def _listed(request: Request, name: str) -> str:

@@ -27,6 +27,7 @@ from tocsin.taxii import resources
 from tocsin.taxii.endpoint import (
     Exchange,
     answer,
+    answer_long,
     dated,
     known_rights,
     rights_now,
@@ -47,7 +48,9 @@ STATUS_KEPT = 48 * 3600 * 1_000_000  # µs; §4.3 asks for 24 hours
 _BODY_DEPTH = 200
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _BETWEEN = re.compile(rb"[\s,]*")
-_KEY = re.compile(rb'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
+# possessive: what it could go back to would be kept for every byte of a key
+_KEY = re.compile(rb'[\s,]*("(?:[^"\\]|\\.)*+")\s*:\s*', re.DOTALL)
+_MOST_KEYS = 1000  # of an envelope; others than `objects` are passed over
 
 
 async def get_objects(exchange: Exchange, request: Request) -> Response:
@@ -77,7 +80,7 @@ async def add_objects(exchange: Exchange, request: Request) -> Response:
     """
     named = request.path_params["collection"]
     (await rights_now(exchange, request)).writable(named)
-    check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
+    check_content_type(request.headers.get("content-type"), ",".join(request.headers.getlist("content-encoding")))
     async with exchange.admission.body(request, exchange.limits) as read:
         offered = await _read_offered(split_body(await read(), exchange.limits))
         async with visiting(exchange, request, writing=True) as visit:
@@ -179,6 +182,8 @@ def _places(raw: bytes) -> dict[str, int]:
         if key in places or not raw.startswith(value, found.end()):
             raise BadInput(f"envelope: the key {key[:60]!r} is given twice")
         places[key] = found.end()
+        if len(places) > _MOST_KEYS:
+            raise Unprocessable(f"envelope: more than {_MOST_KEYS} keys")
         position = found.end() + len(value)
     return places
 
@@ -248,7 +253,9 @@ async def _answer_page(request: Request, rights: Rights, asked: _Asked, page: Co
     if not dates and rights.empty_page == "list" and (after := asked.query.what.after) is not None:
         # who wants a list (Elastic) begins anew after an answer without dates; so it hears its own again
         dates = dict.fromkeys(_DATES, from_micros(min(max(after, 0), _LAST_MOMENT)))
-    return await answer(request, body, dates, essence=resources.essence(page))
+    # an empty page has one of two forms, by the reader's `empty_page`, and a tag for each
+    essence = resources.essence(page, body) if page.positions else b"".join(body)
+    return await answer_long(request, body, essence, dates)
 
 
 def _status(received: list[Posted], now: int) -> dict[str, Any]:
