@@ -68,16 +68,17 @@ def split_envelope(raw: bytes, limits: Limits = LIMITS) -> list[bytes]:
     """
     around = 2  # the envelope and its list
     try:
-        members = [bytes(member) for member in msgspec.json.decode(raw, type=_Envelope).objects]
+        found = msgspec.json.decode(raw, type=_Envelope).objects
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
         _check_depth(raw, limits.depth + around)
         raise BadInput([Problem("envelope", str(why))]) from why
+    if len(found) > limits.objects:  # before a copy is made of each
+        raise TooLarge([Problem("objects", f"{len(found)} objects; at most {limits.objects} at a time")])
+    members = [bytes(member) for member in found]
     if not _is_shallow(raw, members, limits, around):
         _check_depth(raw, limits.depth + around)
-    if _may_repeat(raw) and _times_given(raw, "objects") > 1:
+    if _may_repeat(raw) and _given_twice(raw, "objects"):
         raise BadInput([Problem("objects", "this key is given twice")])
-    if len(members) > limits.objects:
-        raise TooLarge([Problem("objects", f"{len(members)} objects; at most {limits.objects} at a time")])
     return members
 
 
@@ -130,7 +131,7 @@ def _read_quickly(raw: bytes, limits: Limits) -> tuple[Any, bytes | None] | None
     """
     if b"\\" in raw and (b"\\u0022" in raw or b"\\u0000" in raw):
         return None
-    # no string has more bytes than its text, nor more than four for each character
+    # no string has more bytes than its text, nor more than four for each character; keys are strings as well
     longest = len(raw) if len(raw) <= limits.string else limits.string // 4
     try:
         value = _DECODER.decode(raw)
@@ -138,6 +139,8 @@ def _read_quickly(raw: bytes, limits: Limits) -> tuple[Any, bytes | None] | None
         if form.count(b'"') != raw.count(b'"'):
             return None
         holds_decimals = _look_at([value], limits.depth, longest)
+        if len(raw) > limits.string and _longest_key(value) > longest:
+            return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadInput, _Odd):
         return None
     return value, None if holds_decimals or not _sorts_by_code_units(form) else form
@@ -161,6 +164,13 @@ def _look_at(members: Iterable[Any], room: int, longest: int) -> bool:
         elif kind is Decimal:
             decimals = True
     return decimals
+
+
+def _longest_key(node: Any) -> int:
+    """In characters; of what is nested no deeper than `_look_at` allowed."""
+    if type(node) is dict:
+        return max((max(len(key), _longest_key(member)) for key, member in node.items()), default=0)
+    return max(map(_longest_key, node), default=0) if type(node) is list else 0
 
 
 # --- reading strictly ----------------------------------------------------------------------------------------
@@ -205,17 +215,21 @@ def _check_depth(raw: bytes, depth: int) -> None:
     """Count nesting before parsing, so that no parser is asked to recurse deeply."""
     deepest = _depth(raw)
     if deepest > depth:
-        raise BadInput([Problem("", f"nested {deepest} deep; at most {depth} levels")])
+        said = f"more than {_COUNTED}" if deepest > _COUNTED else str(deepest)
+        raise BadInput([Problem("", f"nested {said} deep; at most {depth} levels")])
 
 
 def _depth(raw: bytes) -> int:
+    """The deepest level; what is deeper than `_COUNTED` is not counted on, since it may be millions."""
     level = deepest = 0
-    for token in _STRUCTURE.findall(raw):
-        if token in b"[{":
+    for sign in _STRING.sub(b"", raw).translate(None, _NO_BRACKETS):
+        if sign in b"[{":
             level += 1
             if level > deepest:
                 deepest = level
-        elif token in b"]}":
+                if deepest > _COUNTED:
+                    break
+        else:
             level -= 1
     return deepest
 
@@ -226,9 +240,9 @@ def _may_repeat(raw: bytes) -> bool:
     return escaped or raw.count(b'"objects"') > 1
 
 
-def _times_given(raw: bytes, key: str) -> int:
-    """How often the outermost object of a well-formed text gives this key, in whatever spelling."""
-    level = times = 0
+def _given_twice(raw: bytes, key: str) -> bool:
+    """Does the outermost object of a well-formed text give this key twice, in whatever spelling?"""
+    level, given = 0, False
     for match in _STRUCTURE.finditer(raw):
         token = match[0]
         if token in b"[{":
@@ -236,16 +250,21 @@ def _times_given(raw: bytes, key: str) -> int:
         elif token in b"]}":
             level -= 1
         elif level == 1 and _is_key(raw, match.end()) and json.loads(token) == key:
-            times += 1
-    return times
+            if given:
+                return True
+            given = True
+    return False
 
 
 def _is_key(raw: bytes, end: int) -> bool:
     return _COLON.match(raw, end) is not None
 
 
+_COUNTED = 1000  # levels of nesting
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _COLON = re.compile(rb"[ \t\r\n]*:")
 # A string may end with the text: retrying from each quote inside an unclosed one would take quadratic time.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -291,6 +310,9 @@ def _unsafe_strings(value: Any, path: str, longest: int) -> Iterator[Problem]:
             for key, member in value.items():
                 if _UNSAFE.search(key):
                     yield Problem(path, "a key holds a NUL or a lone surrogate")
+                elif len(key) > longest // 4 and len(key.encode()) > longest:
+                    yield Problem(path, f"a key above {longest} bytes")
+                    continue
                 yield from _unsafe_strings(member, f"{path}.{key}" if path else key, longest)
         case list():
             for index, member in enumerate(value):

@@ -187,6 +187,10 @@ class Admitting:
             await self._app(scope, receive, send)
             return
         talk = _Talk(receive, send, _has_body(scope), _awaits_continue(scope), self._admission.allowance)
+        if b"%2f" in scope["raw_path"].lower():
+            # an encoded slash is none (RFC 3986 §2.2), but whoever stands before us might take it for one
+            await problem(404)(scope, talk.receive, talk.send)
+            return
         try:
             async with self._admission.turn(Headers(scope=scope)):
                 await self._app(scope, talk.receive, talk.send)
