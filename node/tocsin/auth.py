@@ -1,8 +1,8 @@
 """Auth: who is asking. One credential, four spellings, looked up in the database at every request.
 
 `Basic` (user name = the party's name, password = the token), `Bearer`, `Token` and `X-API-Key`. The scheme's
-name may be written in any case (RFC 9110 §11.1). Nothing is remembered between requests, so a revoked token is
-refused at the very next one.
+name may be written in any case (RFC 9110 §11.1). Nothing is remembered here: what `taxii.memory` remembers, it
+believes only while nothing was committed, so a revoked token is refused at the very next request.
 """
 
 import base64
@@ -62,7 +62,11 @@ async def authenticate(tx: Transaction, configuration: Configuration, headers: M
     party is no longer configured; NotAllowed when the operator has suspended the party.
     """
     credential = read_credential(headers)
-    party = await accounts.verify_token(tx, credential.token)
+    return admitted(configuration, credential, await accounts.verify_token(tx, credential.token))
+
+
+def admitted(configuration: Configuration, credential: Credential, party: Party | None) -> Caller:
+    """The caller whose credential is that of a party (None: of nobody). Raises as `authenticate` does."""
     if party is None or configuration.settings.party(party.name) is None:
         raise NotAuthenticated("unknown or revoked token")
     if credential.user is not None and not hmac.compare_digest(credential.user.encode(), party.name.encode()):

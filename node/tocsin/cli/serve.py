@@ -78,6 +78,7 @@ def _say_where(configuration: Configuration, address: str) -> None:
 def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
     # The web server and its framework take longer to import than most commands take to run: only this one pays.
     import asyncio
+    import gc
 
     import uvicorn
 
@@ -88,6 +89,10 @@ def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
+                # what stays for ever need not be looked through each time that garbage is collected, which would
+                # hold up every request for many milliseconds
+                gc.collect()
+                gc.freeze()
                 started()
 
     async def read_peers() -> None:

@@ -108,6 +108,11 @@ async def in_force(tx: Transaction) -> Configuration:
     return _PARSED[sha256]
 
 
+def parsed(sha256: str) -> Configuration | None:
+    """A configuration that was in force lately, by its hash; None for one that has to be read (`in_force`)."""
+    return _PARSED.get(sha256)
+
+
 class _Undone(Exception):
     """Ends a transaction that only looked at what would happen."""
 

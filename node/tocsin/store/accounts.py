@@ -8,19 +8,24 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Dialect, bindparam, func, literal_column, select, true, update
 
 from tocsin.errors import NotFound, Refused
+from tocsin.store.glance import with_state
+from tocsin.store.moment import Moment
 from tocsin.store.parties import Party, party_by_id
-from tocsin.store.tables import party, token
-from tocsin.store.transaction import Transaction
+from tocsin.store.tables import collection, configuration, party, token
+from tocsin.store.transaction import Store, Transaction
 
 MAX_VALID = 2  # an old and a new one, while the holder changes over
 
 _TOKEN = re.compile(r"tcn_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
 _NO_HASH = bytes(32)
+_MOST_BYTES = 1024 * 1024  # of hashes: one for each collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,63 @@ async def tokens(tx: Transaction) -> list[TokenInfo]:
     """Every token ever made, oldest first."""
     rows = await tx.connection.execute(select(token).order_by(token.c.created, token.c.id))
     return [TokenInfo(row.id, row.party_id, row.created, row.revoked) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose a valid token is, and what his rights are worked out from: the hash of the configuration in force, and
+    the id of every collection by its key."""
+
+    party: Party
+    configuration_sha256: str
+    collections: Mapping[str, str]
+
+
+async def glance_at_holder(store: Store, text: str) -> tuple[Holder, Moment] | None:
+    """Who holds a token, by one question outside any transaction, and the moment of which it is.
+
+    None for a token that is not valid, or where no configuration is in force: a transaction has to say why.
+    """
+    match = _TOKEN.fullmatch(text)
+    if match is None:
+        return None
+    question = _holder_question(store.dialect)
+    found = await store.glance(question, [match[1]], _MOST_BYTES)
+    if not found.columns:
+        return None
+    keys, ids, seen, revoked, *fields, sha256s, hashes = found.columns
+    if revoked[0] is not None or not hmac.compare_digest(_digest(text), bytes(hashes[0])) or sha256s[0] is None:
+        return None
+    party_id, name, kind, identity_id, suspended = (column[0] for column in fields)
+    owner = Party(party_id, name, kind, identity_id, seen[0], bool(suspended))
+    named = {key: id_ for key, id_ in zip(keys, ids, strict=True) if key}
+    return Holder(owner, sha256s[0], named), found.moment
+
+
+@lru_cache(maxsize=16)
+def _holder_question(dialect: Dialect) -> str:
+    t, p, c = token.c, party.c, collection.c
+    newest = select(func.max(configuration.c.seq)).scalar_subquery()
+    in_force = select(configuration.c.sha256).where(configuration.c.seq == newest).scalar_subquery()
+    wanted = (
+        select(
+            func.coalesce(c.key, literal_column("''")).label("key"),  # the first column may not be null
+            c.id.label("collection_id"),
+            p.first_seen,
+            t.revoked,
+            p.id,
+            p.name,
+            p.kind,
+            p.identity_id,
+            p.suspended,
+            in_force.label("configuration_sha256"),
+            t.sha256,
+        )
+        .select_from(token.join(party, p.id == t.party_id).outerjoin(collection, true()))
+        .where(t.id == bindparam("id"))
+    )
+    text = str(wanted.compile(dialect=dialect))
+    return with_state(text) if dialect.name == "postgresql" else text
 
 
 async def verify_token(tx: Transaction, text: str) -> Party | None:

@@ -45,6 +45,7 @@ BUSY_TIMEOUT = 5.0  # seconds that SQLite waits for another process's write
 QUEUE_TIMEOUT = 30.0  # seconds that a writer waits for others of this process
 _BATCH = 500  # values in one IN list
 _READERS = 64  # of SQLite at once; without a thread each, they cost next to nothing
+_READER_CACHE = 1024  # KiB of each
 _POOL_TIMEOUT = 10  # seconds to wait for a connection
 _CONNECT_SECONDS = 10
 _LOCK_TIMEOUT = "10s"
@@ -327,7 +328,8 @@ def _migrating_engine(target: _Target) -> AsyncEngine:
 def _pragmas(*, durable: bool, reading: bool) -> list[str]:
     synchronous = "FULL" if durable else "OFF"
     pragmas = ["journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"]
-    return [*pragmas, "query_only=ON"] if reading else pragmas
+    # what many readers keep for themselves adds up; the system keeps the file for all of them
+    return [*pragmas, "query_only=ON", f"cache_size=-{_READER_CACHE}"] if reading else pragmas
 
 
 def _sqlite_engine(url: URL, pragmas: Sequence[str], begin: str, connections: int) -> AsyncEngine:

@@ -31,7 +31,7 @@ from tocsin.taxii.memory import MOMENT, Memory
 from tocsin.taxii.negotiation import check_accept
 from tocsin.taxii.query import Cursor
 from tocsin.taxii.resources import Envelope
-from tocsin.taxii.rights import Rights, read_rights
+from tocsin.taxii.rights import Rights, glance_at_rights, read_rights
 
 # A shared cache may keep nothing; the client's own must ask again each time, which the ETag makes cheap.
 _CACHING = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization, X-API-Key"}
@@ -74,22 +74,25 @@ async def visiting(exchange: Exchange, request: Request, *, writing: bool = Fals
     async with exchange.store.writing() if writing else exchange.store.reading() as tx:
         rights = await read_rights(tx, request.headers)
         check_accept(_listed(request, "accept"))
-        if not writing:
-            await _remember(exchange, request, rights)
         yield Visit(tx, rights)
 
 
-def known_rights(exchange: Exchange, request: Request) -> tuple[Rights, Moment] | None:
-    """The caller's rights at the moment at which his request was taken up, where they were read before.
+async def known_rights(exchange: Exchange, request: Request) -> tuple[Rights, Moment] | None:
+    """The caller's rights without a transaction, and the moment of which they are; None where it takes one.
 
-    Raises NotAcceptable.
+    Raises NotAuthenticated, NotAllowed, NotAcceptable.
     """
     moment = request.scope.get(MOMENT)
     if moment is None:
         return None
-    rights = exchange.memory.rights.get(moment, exchange.memory.caller(request.scope["headers"]))
+    credential = exchange.memory.caller(request.scope["headers"])
+    rights = exchange.memory.rights.get(moment, credential)
     if rights is None:
-        return None
+        found = await glance_at_rights(exchange.store, request.headers)
+        if found is None:
+            return None
+        rights, moment = found
+        exchange.memory.rights.put(moment, credential, rights)
     check_accept(_listed(request, "accept"))
     return rights, moment
 
@@ -97,16 +100,10 @@ def known_rights(exchange: Exchange, request: Request) -> tuple[Rights, Moment] 
 async def rights_now(exchange: Exchange, request: Request) -> Rights:
     """The caller's rights, outside any transaction. Raises NotAuthenticated, NotAllowed, NotAcceptable."""
     request.scope[MOMENT] = await exchange.store.moment()
-    if (known := known_rights(exchange, request)) is not None:
+    if (known := await known_rights(exchange, request)) is not None:
         return known[0]
     async with visiting(exchange, request) as visit:
         return visit.rights
-
-
-async def _remember(exchange: Exchange, request: Request, rights: Rights) -> None:
-    moment = request.scope.get(MOMENT)
-    if moment is not None and await exchange.store.moment() == moment:
-        exchange.memory.rights.put(moment, exchange.memory.caller(request.scope["headers"]), rights)
 
 
 def resource(exchange: Exchange, path: str, handlers: Mapping[str, Handler]) -> list[Route]:

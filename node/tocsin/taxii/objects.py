@@ -227,7 +227,7 @@ async def _envelope(
     exchange: Exchange, request: Request, fields: frozenset[str], object_id: str | None = None
 ) -> Response:
     """What is known of the caller saves a transaction, where the page turns out to be of the same moment."""
-    if (known := known_rights(exchange, request)) is not None:
+    if (known := await known_rights(exchange, request)) is not None:
         rights, moment = known
         asked = _ask(exchange, rights, request, fields, object_id)
         what, limit = asked.query.what, asked.query.limit
@@ -254,8 +254,7 @@ async def _answer_page(request: Request, rights: Rights, asked: _Asked, page: Co
         # who wants a list (Elastic) begins anew after an answer without dates; so it hears its own again
         dates = dict.fromkeys(_DATES, from_micros(min(max(after, 0), _LAST_MOMENT)))
     # an empty page has one of two forms, by the reader's `empty_page`, and a tag for each
-    essence = resources.essence(page, body) if page.positions else b"".join(body)
-    return await answer_long(request, body, essence, dates)
+    return await answer_long(request, body, resources.essence(page, body), dates)
 
 
 def _status(received: list[Posted], now: int) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tocsin.auth import Caller, authenticate
+from tocsin.auth import Caller, admitted, authenticate, read_credential
 from tocsin.errors import NotAllowed, NotFound, Refused, Unavailable
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import CollectionSettings, EmptyPage
-from tocsin.sharing.apply import in_force
-from tocsin.store import releases
-from tocsin.store.transaction import Transaction
+from tocsin.sharing.apply import in_force, parsed
+from tocsin.store import accounts, releases
+from tocsin.store.moment import Moment
+from tocsin.store.transaction import Store, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,27 @@ async def read_rights(tx: Transaction, headers: Mapping[str, str]) -> Rights:
     """Who asks, and what for, as this transaction sees it. Raises NotAuthenticated, NotAllowed, Unavailable."""
     configuration = await configured(tx)
     caller = await authenticate(tx, configuration, headers)
-    ids = {row.key: row.id for row in await releases.collections(tx)}
+    return _rights(configuration, caller, {row.key: row.id for row in await releases.collections(tx)})
+
+
+async def glance_at_rights(store: Store, headers: Mapping[str, str]) -> tuple[Rights, Moment] | None:
+    """The same by one question outside any transaction, and the moment of which it is.
+
+    None where he has none, or his configuration was not read yet: a transaction is for that. Raises
+    NotAuthenticated, NotAllowed.
+    """
+    credential = read_credential(headers)
+    found = await accounts.glance_at_holder(store, credential.token)
+    if found is None:
+        return None
+    holder, moment = found
+    configuration = parsed(holder.configuration_sha256)
+    if configuration is None:
+        return None
+    return _rights(configuration, admitted(configuration, credential, holder.party), holder.collections), moment
+
+
+def _rights(configuration: Configuration, caller: Caller, ids: Mapping[str, str]) -> Rights:
     name = caller.name
     offered = (
         OfferedCollection(
