@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.policy.closure import Candidate, Settled, State, closed_copy, settle
-from tocsin.policy.decide import decide, decide_creator
+from tocsin.policy.decide import decide_creator
 from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole
 from tocsin.policy.redact import GROUPS, CopyImpossible, redacted
 from tocsin.sharing.newcomers import Newcomers
@@ -340,8 +340,11 @@ def _hear(docket: _Docket, subject: Subject, lineage: Lineage) -> _Hearing:
     free = subject.constant or (lineage.party_id in naming and subject.id not in docket.unneeded)
     if far := _travelled_too_far(court, subject, lineage):
         return _Hearing(lineage, Deny((far,)))
-    ask = decide_creator if free else decide
-    decision = ask(court.policy, court.settings, lineage.newest.value, lineage.provenance, court.readers)
+    value, provenance = lineage.newest.value, lineage.provenance
+    if free:
+        decision = decide_creator(court.policy, court.settings, value, provenance, court.readers)
+    else:
+        decision = court.precedents.decide(value, provenance)
     if free and isinstance(decision, Copy):
         # who speaks is not redacted: a creator enters whole, or what names it does not enter whole either
         decision = Deny(decision.reasons)
@@ -602,7 +605,7 @@ def _stands_by_rule(docket: _Docket, case: _Case) -> bool:
     if case.subject.type in FREE_TYPES:
         return case.lineage.provenance.posted_here
     court = docket.court
-    decision = decide(court.policy, court.settings, case.value, case.lineage.provenance, court.readers)
+    decision = court.precedents.decide(case.value, case.lineage.provenance)
     stands = docket.stands(case.subject.id) is not State.OUT
     return isinstance(decision, Whole) or (isinstance(decision, Stuck) and stands)
 
@@ -650,8 +653,7 @@ def _entering(docket: _Docket, case: _Case) -> tuple[HeldVersion, ...]:
         kept = [
             version
             for version in older
-            if version.seq in stands
-            or isinstance(decide(court.policy, court.settings, version.value, provenance, court.readers), Whole)
+            if version.seq in stands or isinstance(court.precedents.decide(version.value, provenance), Whole)
         ]
     return (*kept, newest)
 
