@@ -157,11 +157,11 @@ class PostgresqlGlances:
             return Glance((), cut=False, moment=moment)
         found.sort(key=itemgetter(1))
         columns = tuple(zip(*found, strict=True))[1:]
-        sizes = accumulate(map(len, columns[-1]))
-        fitting = max(1, sum(so_far <= max_bytes for so_far in sizes))
-        if fitting < len(found):
-            return Glance([column[:fitting] for column in columns], cut=True, moment=moment)
-        return Glance(columns, cut=False, moment=moment)
+        sizes = [len(content) for content in columns[-1]]
+        if sum(sizes) <= max_bytes or len(sizes) == 1:
+            return Glance(columns, cut=False, moment=moment)
+        fitting = max(1, sum(so_far <= max_bytes for so_far in accumulate(sizes)))
+        return Glance([column[:fitting] for column in columns], cut=True, moment=moment)
 
     @asynccontextmanager
     async def _line(self) -> AsyncIterator[_Line]:

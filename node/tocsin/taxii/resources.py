@@ -78,17 +78,16 @@ class Envelope:
         return len(self.begin) + sum(map(len, self.objects)) + commas + len(self.end)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Pieces of about `_PIECE` bytes, and of one object where that is larger."""
-        piece, size = [self.begin], len(self.begin)
-        for number, raw in enumerate(self.objects):
-            if number:
-                piece.append(b",")
-            piece.append(raw)
-            size += len(raw) + 1
-            if size >= _PIECE:
-                yield b"".join(piece)
-                piece, size = [], 0
-        yield b"".join((*piece, self.end))
+        """Pieces of equally many objects, of about `_PIECE` bytes where these are of a size."""
+        count = len(self.objects)
+        step = max(1, count * _PIECE // max(1, len(self)))
+        begin = self.begin
+        for start in range(0, count - step, step):
+            joined = b",".join((*self.objects[start : start + step], b""))  # ends in a comma
+            yield begin + joined if begin else joined
+            begin = b""
+        rest = (count - 1) // step * step if count else 0
+        yield b"".join((begin, b",".join(self.objects[rest:]), self.end))
 
 
 def envelope(page: ContentPage, next_: str | None, empty_page: EmptyPage = "omit") -> Envelope:
