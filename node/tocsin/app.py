@@ -60,6 +60,7 @@ def make_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(exchange.ahead.close)
             if worker is not None:
                 stack.push_async_callback(_stop, health.watch(asyncio.ensure_future(worker())))
             yield

@@ -68,10 +68,11 @@ async def test_a_node_without_a_configuration_is_alive_and_not_ready(store, tmp_
 
 
 async def test_a_database_that_does_not_answer_is_503_with_a_time_to_come_back(node, monkeypatch):
-    def gone():
+    def gone(*_):
         raise Unavailable("the database at db.internal.example cannot be reached")
 
-    monkeypatch.setattr(node.store, "reading", gone, raising=True)
+    for name in ("reading", "moment", "glance"):
+        monkeypatch.setattr(node.store, name, gone, raising=True)
     answer = await node.get("objects/")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]

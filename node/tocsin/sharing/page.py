@@ -22,14 +22,10 @@ async def read_page(tx: Transaction, collection_id: str, what: Filter, limit: in
 
 
 async def glance_at_page(
-    store: Store, collection_id: str, what: Filter, limit: int, moment: Moment
-) -> ContentPage | None:
-    """The same without a transaction; None where it is not of the given moment, or asked too rarely for that."""
-    found = await pages.glance(store, collection_id, what, limit, max_bytes=MAX_PAGE_BYTES)
-    if found is None:
-        return None
-    page, of = found
-    return page if of == moment else None
+    store: Store, collection_id: str, what: Filter, limit: int
+) -> tuple[ContentPage, Moment] | None:
+    """The same without a transaction, and the moment of which it is; None for what is asked too rarely for that."""
+    return await pages.glance(store, collection_id, what, limit, max_bytes=MAX_PAGE_BYTES)
 
 
 async def read_manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:

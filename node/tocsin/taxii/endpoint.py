@@ -24,6 +24,7 @@ from tocsin.stix.objects import from_micros
 from tocsin.store.moment import Moment
 from tocsin.store.pages import ContentPage, ReleasePage
 from tocsin.store.transaction import Store, Transaction
+from tocsin.taxii.ahead import Ahead
 from tocsin.taxii.body import Admission
 from tocsin.taxii.coding import FROM as CODED_FROM
 from tocsin.taxii.coding import Coding, coded, coding_for
@@ -47,6 +48,7 @@ class Exchange:
     limits: Limits = LIMITS
     admission: Admission = field(default_factory=Admission)
     memory: Memory = field(default_factory=Memory)
+    ahead: Ahead = field(default_factory=Ahead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +135,23 @@ async def answer(
     return Response(body, 200, more, media_type=media_type)
 
 
-async def answer_long(request: Request, body: Envelope, essence: bytes, headers: Mapping[str, str]) -> Response:
-    """The same for what takes long to join and to hash. `essence`: two bodies that say the same have the same."""
+async def answer_long(
+    request: Request,
+    body: Envelope,
+    essence: bytes,
+    headers: Mapping[str, str],
+    then: Callable[[], None] | None = None,
+) -> Response:
+    """The same for what takes long to join and to hash. `essence`: two bodies that say the same have the same.
+
+    `then` is done when the client has been given the whole body, if he is.
+    """
     more = _tagged(essence, headers)
     if _matches(request.headers.get("if-none-match"), more["ETag"]):
         return Response(None, 304, more)
     if (coding := _coding(request, len(body))) is not None:
         return await _coded(b"".join(body), coding, more, TAXII_TYPE)
-    return _InPieces(body, more)
+    return _InPieces(body, more, then)
 
 
 class _InPieces(Response):
@@ -148,9 +159,10 @@ class _InPieces(Response):
 
     media_type = TAXII_TYPE
 
-    def __init__(self, envelope: Envelope, headers: Mapping[str, str]) -> None:
+    def __init__(self, envelope: Envelope, headers: Mapping[str, str], then: Callable[[], None] | None) -> None:
         super().__init__(None, 200, {**headers, "Content-Length": str(len(envelope))})
         self._envelope = envelope
+        self._then = then
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -160,6 +172,8 @@ class _InPieces(Response):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             piece = following
         await send({"type": "http.response.body", "body": piece, "more_body": False})
+        if self._then is not None:
+            self._then()
 
 
 def _tagged(essence: bytes, headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from tocsin.sharing.withdraw import delete_posted
 from tocsin.stix.canonical import Limits, split_envelope
 from tocsin.stix.objects import ID, from_micros
 from tocsin.store import postings
+from tocsin.store.moment import Moment
 from tocsin.store.objects import HeldVersion
 from tocsin.store.pages import ContentPage, Filter
 from tocsin.store.transaction import Transaction
@@ -203,6 +204,14 @@ class _Asked:
     query: Query
     object_id: str | None
 
+    @property
+    def key(self) -> Hashable:
+        """The same for two that are answered by the same page."""
+        what = self.query.what
+        lists = (what.ids, what.types, what.versions, what.spec_versions)
+        sets = tuple(None if values is None else frozenset(values) for values in lists)
+        return self.collection.id, what.after, self.query.limit, sets
+
 
 def _ask(
     exchange: Exchange,
@@ -230,10 +239,11 @@ async def _envelope(
     if (known := await known_rights(exchange, request)) is not None:
         rights, moment = known
         asked = _ask(exchange, rights, request, fields, object_id)
-        what, limit = asked.query.what, asked.query.limit
-        page = await glance_at_page(exchange.store, asked.collection.id, what, limit, moment)
-        if page is not None and (page.raws or object_id is None):
-            return await _answer_page(request, rights, asked, page)
+        found = await exchange.ahead.take(asked.key)
+        if found is None or found[1] != moment:
+            found = await _glance(exchange, asked)
+        if found is not None and found[1] == moment and (found[0].raws or object_id is None):
+            return await _answer_page(request, rights, asked, found[0], _reading_ahead(exchange, asked, found[0]))
     async with visiting(exchange, request) as visit:
         asked = _ask(exchange, visit.rights, request, fields, object_id)
         page = await read_page(visit.tx, asked.collection.id, asked.query.what, asked.query.limit)
@@ -247,14 +257,29 @@ async def _must_stand(tx: Transaction, asked: _Asked, *, empty: bool) -> None:
         raise NotFound(f"no {asked.object_id} in {asked.collection.key}")
 
 
-async def _answer_page(request: Request, rights: Rights, asked: _Asked, page: ContentPage) -> Response:
+async def _glance(exchange: Exchange, asked: _Asked) -> tuple[ContentPage, Moment] | None:
+    return await glance_at_page(exchange.store, asked.collection.id, asked.query.what, asked.query.limit)
+
+
+def _reading_ahead(exchange: Exchange, asked: _Asked, page: ContentPage) -> Callable[[], None] | None:
+    """What to begin once a page was taken, for who is reading on already and is told of more."""
+    if not (asked.query.follows and page.more):
+        return None
+    what = replace(asked.query.what, after=page.last)
+    following = replace(asked, query=replace(asked.query, what=what))
+    return lambda: exchange.ahead.begin(following.key, partial(_glance, exchange, following))
+
+
+async def _answer_page(
+    request: Request, rights: Rights, asked: _Asked, page: ContentPage, then: Callable[[], None] | None = None
+) -> Response:
     body = resources.envelope(page, sealed_next(asked.cursor, page), rights.empty_page)
     dates = dated(page)
     if not dates and rights.empty_page == "list" and (after := asked.query.what.after) is not None:
         # who wants a list (Elastic) begins anew after an answer without dates; so it hears its own again
         dates = dict.fromkeys(_DATES, from_micros(min(max(after, 0), _LAST_MOMENT)))
     # an empty page has one of two forms, by the reader's `empty_page`, and a tag for each
-    return await answer_long(request, body, resources.essence(page, body), dates)
+    return await answer_long(request, body, resources.essence(page, body), dates, then)
 
 
 def _status(received: list[Posted], now: int) -> dict[str, Any]:

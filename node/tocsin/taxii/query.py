@@ -44,10 +44,11 @@ _SEALED = re.compile(r"[A-Za-z0-9_-]{32}")  # 24 bytes, in the one spelling that
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a request asks of a log: which of its entries, and how many at a time."""
+    """What a request asks of a log: which of its entries, how many at a time, and whether it follows a `next`."""
 
     what: Filter
     limit: int
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def read_query(
         spec_versions=lists.get("spec_version"),
         versions=_versions(lists["version"]) if "version" in lists else versions,
     )
-    return Query(what, read_limit(single["limit"]) if "limit" in single else DEFAULT_LIMIT)
+    limit = read_limit(single["limit"]) if "limit" in single else DEFAULT_LIMIT
+    return Query(what, limit, follows=bool(single.get("next")))
 
 
 def read_parameters(query_string: bytes) -> Mapping[str, str]:
