@@ -41,7 +41,12 @@ def settings(database: str, readers: Sequence[str] = ("rita", "tess"), title: st
     lines += [f"  {name}: {company}" for name in ("rita", "tess", "sven", *WRITERS)]
     lines += ["collections:"]
     for key, id_ in COLLECTIONS.items():
-        lines += [f"  {key}:", f"    id: {id_}", f"    title: {title} {key}", f"    readers: [{', '.join(readers)}]"]
+        lines += [
+            f"  {key}:",
+            f"    id: {id_}",
+            f"    title: {title} {key}",
+            f"    readers: [{', '.join(readers)}]",
+        ]
         lines += [f"    writers: [{', '.join(WRITERS)}]", "    clearance: green", "    unmarked: clear"]
         lines += ["    policy: open"]
     return "\n".join(lines) + "\n"
@@ -96,7 +101,8 @@ class Replica:
         deadline = time.monotonic() + 60
         while not (found := re.search(rb"listens on http://[^ :]+:(\d+) ", self.log.read_bytes()[self._said :])):
             said = self.log.read_text()
-            assert self.process.poll() is None and time.monotonic() < deadline, f"it does not start:\n{said}"
+            assert self.process.poll() is None, f"it does not start:\n{said}"
+            assert time.monotonic() < deadline, f"it does not start:\n{said}"
             time.sleep(0.02)
         self.port = int(found[1])
 
@@ -193,14 +199,16 @@ def deployed(folder: Path, database: str, count: int) -> Iterator[Deployment]:
 class RoundRobin:
     """A proxy that gives each request to the next replica, whoever asks and over whichever connection.
 
-    It does what deploy/ tells real ones to do: a replica that cannot be reached is passed over; a request that broke
-    off is asked of another only where asking twice does no harm. `served` counts the answers of each.
+    It does what deploy/ tells real ones to do: a replica that cannot be reached is passed over; a request that
+    broke off is asked of another only where asking twice does no harm. `served` counts the answers of each,
+    `failed` what could not be answered, by method.
     """
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._ports = [int(address.rpartition(":")[2]) for address in addresses]
         self._turns = itertools.cycle(self._ports)
         self.served: Counter[int] = Counter()
+        self.failed: Counter[bytes] = Counter()
         self.address = ""
 
     async def answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -230,13 +238,12 @@ class RoundRobin:
                 break
             self.served[port] += 1
             return answer
+        self.failed[head.partition(b" ")[0]] += 1
         return b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 
 
-async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes, body: bytes
-) -> bytes:
-    """One request over a connection of its own, and its whole answer. Raises IncompleteReadError if it broke off."""
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes, body: bytes) -> bytes:
+    """One request over a connection of its own, and its whole answer. IncompleteReadError: it broke off."""
     try:
         writer.write(_CONNECTION.sub(b"", head)[:-2] + b"Connection: close\r\n\r\n" + body)
         await writer.drain()
@@ -346,4 +353,4 @@ async def follow(
         if not news:
             if finished:
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Two processes over one database behind a proxy that gives each request to the other one: nobody can tell.
+"""Two processes over one database behind a proxy that gives each request to the other: nobody can tell.
 
 Once two replicas over PostgreSQL, each with a home of its own, and once two `tocsin serve` in one home over SQLite.
 Each test has a collection to itself.
@@ -21,7 +21,7 @@ from replicas import (
     write_files,
 )
 
-ENVELOPES, SIZE = 25, 5
+ENVELOPES, SIZE = 10, 7
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -121,7 +121,13 @@ async def test_a_cursor_a_tag_and_a_status_of_one_are_good_at_the_other(pair):
                     break
                 query["next"] = page["next"]
             assert seen == [value["id"] for value in values], what
-        for path in ("/taxii2/", "/exchange/collections/", path_of("b", ""), path_of("b"), path_of("b", "manifest/")):
+        for path in (
+            "/taxii2/",
+            "/exchange/collections/",
+            path_of("b", ""),
+            path_of("b"),
+            path_of("b", "manifest/"),
+        ):
             for asked, then in (readers, readers[::-1]):
                 answer = await asked.get(path)
                 again = await then.get(path, headers={"If-None-Match": answer.headers["ETag"]})
@@ -135,19 +141,26 @@ async def test_a_cursor_a_tag_and_a_status_of_one_are_good_at_the_other(pair):
 
 async def test_what_one_has_acknowledged_the_other_shows_at_once(pair):
     one, other = pair.addresses
-    async with pair.client(one, "writer-0") as first, pair.client(other, "writer-0") as second:
-        async with pair.client(other) as reader, pair.client(one) as its_reader:
-            for number, (writer, http) in enumerate(islice(cycle([(first, reader), (second, its_reader)]), 20)):
-                path = path_of("c", f"objects/{indicator(number)['id']}/")
-                assert (await http.get(path)).status_code == 404
-                await post(writer, "c", [indicator(number)])
-                assert (await http.get(path)).json()["objects"] == [indicator(number)]
+    async with (
+        pair.client(one, "writer-0") as first,
+        pair.client(other, "writer-0") as second,
+        pair.client(other) as reader,
+        pair.client(one) as its_reader,
+    ):
+        for number, (writer, http) in enumerate(islice(cycle([(first, reader), (second, its_reader)]), 20)):
+            path = path_of("c", f"objects/{indicator(number)['id']}/")
+            assert (await http.get(path)).status_code == 404
+            await post(writer, "c", [indicator(number)])
+            assert (await http.get(path)).json()["objects"] == [indicator(number)]
 
 
 async def test_a_token_revoked_on_the_command_line_is_refused_by_both_at_the_next_request(pair):
     for at in (0, 1):
         pair.make_tokens("tess")
-        async with pair.client(pair.addresses[0], "tess") as first, pair.client(pair.addresses[1], "tess") as second:
+        async with (
+            pair.client(pair.addresses[0], "tess") as first,
+            pair.client(pair.addresses[1], "tess") as second,
+        ):
             for path in ("/exchange/collections/", path_of("d"), path_of("d", "manifest/")):
                 for http in (first, second) * 2:  # twice: the second answer may come from memory
                     assert (await http.get(path)).status_code == 200

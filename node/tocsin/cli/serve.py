@@ -15,7 +15,7 @@ from tocsin.cli.planning import moved
 from tocsin.cli.session import HomeOption, Session, database_settings, home_of, proposed, run, session
 from tocsin.errors import BadFile, Refused
 from tocsin.policy.configuration import Configuration
-from tocsin.sharing.apply import apply, plan
+from tocsin.sharing.apply import apply_unnoticed
 from tocsin.store import configuration as applied
 from tocsin.store.transaction import Store
 
@@ -112,12 +112,11 @@ async def _follow_files(here: Session) -> None:
     async with here.store.reading() as tx:
         if await applied.in_force_sha256(tx) == wanted.sha256:
             return  # without a plan, which judges everything that is held
-    shown = await plan(here.store, wanted, here.node)
-    if shown.touches_released:
+    done = await apply_unnoticed(here.store, wanted, here.node)
+    if done.touches_released:
         warn("The files differ from what is in force, and would change what readers see: see tocsin apply.")
-        return
-    done = await apply(here.store, shown, here.node)
-    say(f"The files are in force now. {moved(done)}".rstrip())
+    elif not done.is_in_force:  # else another process, started together with this one, was first
+        say(f"The files are in force now. {moved(done)}".rstrip())
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -6,7 +6,7 @@ The file is the proposal; what is in force is in the database, and every judging
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tocsin.errors import Refused
@@ -63,6 +63,11 @@ class CollectionPlan:
         readers_move = bool(self.readers_added or self.readers_removed) and self.standing > 0
         return bool(self.changes) or readers_move or (self.closed and self.standing > 0)
 
+    @property
+    def essence(self) -> tuple[object, ...]:
+        """All but how much stands: writers go on adding while a person reads a plan."""
+        return (replace(self, standing=0), self.touches_released, self.closed and self.taken_away)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -79,7 +84,7 @@ class Plan:
     @property
     def essence(self) -> tuple[object, ...]:
         """What two plans have in common that do the same to the same."""
-        return (self.proposed.sha256, self.in_force, self.collections)
+        return (self.proposed.sha256, self.in_force, *(one.essence for one in self.collections))
 
     @property
     def touches_released(self) -> bool:
@@ -154,7 +159,29 @@ async def apply(store: Store, foreseen: Plan, node: Node, *, confirmed: int | No
     return done
 
 
+async def apply_unnoticed(store: Store, proposed: Configuration, node: Node) -> Plan:
+    """Bring a configuration into force if no reader would see anything else than now; what it did, or would do.
+
+    One transaction finds out and does it, so that several processes may start at once, and beside writers. Nothing
+    is done where the plan touches what is released, or the configuration is in force already.
+    """
+    done: Plan | None = None
+    try:
+        async with store.writing() as tx:
+            await applied.alone(tx)
+            if await applied.in_force_sha256(tx) == proposed.sha256:
+                return Plan(proposed, proposed.sha256, ())
+            done = await _carry_out(tx, proposed, node, await tx.now())
+            if done.touches_released:
+                raise _Undone
+    except _Undone:
+        pass
+    assert done is not None  # noqa: S101  (set before the block ends; for the type checker)
+    return done
+
+
 async def _carry_out(tx: Transaction, proposed: Configuration, node: Node, now: int) -> Plan:
+    await applied.alone(tx)
     current = await applied.in_force_sha256(tx)
     before = await in_force(tx) if current else None
     was = {row.id: row for row in await releases.collections(tx)}

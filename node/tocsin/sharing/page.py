@@ -24,7 +24,7 @@ async def read_page(tx: Transaction, collection_id: str, what: Filter, limit: in
 async def glance_at_page(
     store: Store, collection_id: str, what: Filter, limit: int
 ) -> tuple[ContentPage, Moment] | None:
-    """The same without a transaction, and the moment of which it is; None for what is asked too rarely for that."""
+    """The same without a transaction, and of which moment it is; None for what is asked too rarely for that."""
     return await pages.glance(store, collection_id, what, limit, max_bytes=MAX_PAGE_BYTES)
 
 

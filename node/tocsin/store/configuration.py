@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tocsin.store.tables import configuration
 from tocsin.store.transaction import Transaction
@@ -30,6 +30,15 @@ async def in_force_sha256(tx: Transaction) -> str | None:
     """The hash of what judges now, without its files: cheap enough for every request."""
     last = select(configuration.c.sha256).order_by(configuration.c.seq.desc()).limit(1)
     return (await tx.connection.execute(last)).scalar_one_or_none()
+
+
+async def alone(tx: Transaction) -> None:
+    """Nobody else brings files into force until the transaction ends. Whoever only reads does not wait.
+
+    On SQLite a writing transaction is alone anyway.
+    """
+    if tx.on_postgresql:
+        await tx.connection.execute(text("LOCK TABLE configuration IN SHARE ROW EXCLUSIVE MODE"))
 
 
 async def apply(tx: Transaction, files: Mapping[str, str], sha256: str, now: int) -> int:
