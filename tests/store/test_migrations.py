@@ -1,16 +1,18 @@
 """The revisions make exactly the tables that the code describes, and a schema that is not ours is refused."""
 
 import asyncio
+import json
 import re
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tocsin.errors import Refused
-from tocsin.store import audit, transaction
+from tocsin.store import audit, migrations, transaction
 from tocsin.store.tables import metadata
 from tocsin.store.transaction import Store
 
@@ -114,3 +116,105 @@ async def test_the_schema_of_a_newer_tocsin_is_refused_and_left_alone(database_u
                 connection.execute(text("UPDATE alembic_version SET version_num = '0002'")) and None
             ),
         )
+
+
+# --- 0002 -------------------------------------------------------------------------------------------------
+
+OLD_ROWS = {
+    "collection": {"id": "c1", "key": "regional", "made": 1, "last_position": 40, "standing": 1},
+    "object_version": {
+        "seq": 1,
+        "id": "incident--00000000-0000-4000-8000-000000000001",
+        "type": "incident",
+        "version": "2025-01-01T00:00:00.000Z",
+        "version_key": "2025-01-01T00:00:00",
+        "sha256": "ab" * 32,
+        "raw": b"{}",
+        "versioned": True,
+        "spec_version": "2.1",
+        "creator": "identity--00000000-0000-4000-8000-000000000002",
+        "received": 2,
+    },
+    "source": {
+        "version_seq": 1,
+        "party_id": "p1",
+        "collection_id": "c1",
+        "word": "put",
+        "authentic": False,
+        "hops": 1,
+        "first_heard": 3,
+        "last_heard": 4,
+    },
+    "reference": {"version_seq": 1, "source_id": "incident--1", "target_id": "identity--2"},
+    "belonging": {"object_id": "identity--2", "incident_id": "incident--1", "role": "victim"},
+    "publication": {
+        "incident_id": "incident--1",
+        "object_id": "incident--1",
+        "collection_id": "",
+        "state": "published",
+        "version_key": "2025-01-01T00:00:00",
+        "follow": True,
+        "decided": 5,
+    },
+    "posting": {"collection_id": "c1", "object_id": "incident--1", "party_id": "p1", "posted": 6, "deleted": 7},
+    "release": {
+        "collection_id": "c1",
+        "position": 40,
+        "op": "put",
+        "object_id": "incident--1",
+        "version_key": "2025-01-01T00:00:00",
+        "version_seq": 1,
+        "type": "incident",
+        "form": "whole",
+        "size": 2,
+        "hops": 0,
+        "rules": '["ours"]',
+        "configuration_sha256": "cd" * 32,
+        "released": 8,
+        "current": True,
+        "last": True,
+    },
+}
+GONE = {("object_version", "creator"), ("reference", "source_id")}
+
+
+async def test_what_the_first_schema_kept_is_there_in_the_second(empty_database_url):
+    if empty_database_url.startswith("sqlite"):
+        transaction._make_file(transaction._target(empty_database_url).file)
+
+    def begin(connection):
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for table, row in OLD_ROWS.items():
+            values = ", ".join(
+                f"CAST(:{name} AS JSON)"
+                if name == "rules" and connection.dialect.name == "postgresql"
+                else f":{name}"
+                for name in row
+            )
+            connection.execute(text(f'INSERT INTO "{table}" ({", ".join(row)}) VALUES ({values})'), row)
+
+    def found(connection):
+        rows = {}
+        for table in OLD_ROWS:
+            (row,) = connection.execute(text(f'SELECT * FROM "{table}"')).mappings().all()
+            rows[table] = dict(row)
+        return rows
+
+    await _inside(empty_database_url, begin)
+    await Store.create(empty_database_url)
+    now = await _inside(empty_database_url, found)
+    for table, row in OLD_ROWS.items():
+        for name, value in row.items():
+            if (table, name) in GONE:
+                assert name not in now[table]
+                continue
+            kept = now[table][name]
+            if name == "rules":
+                assert (json.loads(kept) if isinstance(kept, str) else kept) == ["ours"]
+            else:
+                assert kept == value, (table, name)
+    assert now["source"]["creator"] == OLD_ROWS["object_version"]["creator"]
+    store = await Store.open(empty_database_url, require_durable=False)
+    await store.close()

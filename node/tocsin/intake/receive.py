@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from tocsin.errors import BadInput
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
-from tocsin.sharing.release import Outcome, release
+from tocsin.sharing.release import Outcome, release_before, sit
 from tocsin.stix.canonical import peek
 from tocsin.stix.objects import ObjectVersion, read_object, version_key
 from tocsin.stix.validate import problems
@@ -83,18 +83,21 @@ async def receive(
 
     Our own policies then decide what of it goes on to our readers. The caller commits.
     """
+    sitting = await sit(tx, configuration, node)
+    waiting = await _waiting_for(tx, offered)
     received = await _take(tx, node, offered, party, remote(collection_id), now)
-    arrived = list(dict.fromkeys(item.id for item in received if item.outcome == "stored"))
+    arrived = dict.fromkeys(item.id for item in received if item.outcome == "stored")
     if arrived:
-        await release(tx, configuration, node, [*arrived, *await _waiting_for(tx, arrived)], now=now)
+        await release_before(tx, sitting, [*arrived, *waiting], now=now)
         await audit.append(tx, "received", party.name, {"collection": collection_id, "stored": len(arrived)}, now)
     return received
 
 
-async def _waiting_for(tx: Transaction, arrived: Sequence[str]) -> list[str]:
-    """What names identities that have just arrived: they may enter as its creators, so it is judged with them."""
-    identities = [id_ for id_ in arrived if id_.startswith("identity--")]
-    return sorted(await objects.referring(tx, identities) - set(arrived))
+async def _waiting_for(tx: Transaction, offered: Sequence[Read]) -> list[str]:
+    """What names identities that arrive: they may enter as its creators, so it is judged with them."""
+    arriving = {item.version.id for item in offered if item.version is not None}
+    identities = [id_ for id_ in arriving if id_.startswith("identity--")]
+    return sorted(await objects.referring(tx, identities) - arriving)
 
 
 async def receive_posts(
@@ -111,13 +114,14 @@ async def receive_posts(
 
     What the writer is told depends on nothing outside that collection's log. The caller commits.
     """
-    collection_id = {row.key: row.id for row in await releases.collections(tx)}[key]
+    sitting = await sit(tx, configuration, node)
+    waiting = await _waiting_for(tx, offered)
+    collection_id = next(court.collection_id for court in sitting.courts if court.key == key)
     received = await _take(tx, node, offered, party, collection_id, now, posted=True)
     taken = list(dict.fromkeys(item.id for item in received if item.outcome != "refused" and not item.reason))
     posted_before = await postings.postings(tx, collection_id, taken)
     await postings.put_postings(tx, collection_id, taken, party.id, now)
-    judged = [*taken, *await _waiting_for(tx, taken)]
-    outcomes = await release(tx, configuration, node, judged, now=now)
+    outcomes = await release_before(tx, sitting, [*taken, *waiting], now=now)
     here = {outcome.object_id: outcome for outcome in outcomes if outcome.collection == key}
     denied = {id_ for id_ in taken if (found := here.get(id_)) and found.what != "stuck" and not found.stands_as}
     stuck = {id_ for id_ in taken if (found := here.get(id_)) and found.what == "stuck"}
@@ -190,7 +194,7 @@ async def withdraw_word(
     now: int,
 ) -> None:
     """`party` takes back (id, sha256)s that it offered through its collection: its own word, nobody else's."""
-    await releases.lock_all(tx)
+    sitting = await sit(tx, configuration, node)
     wanted = set(object_versions)
     ids = sorted({id_ for id_, _ in wanted})
     words = [
@@ -200,7 +204,7 @@ async def withdraw_word(
         if (version.id, version.sha256) in wanted and _offers(version, party, remote(collection_id))
     ]
     await objects.set_words(tx, words)
-    await release(tx, configuration, node, ids, now=now)
+    await release_before(tx, sitting, ids, now=now)
     await objects.forget_unheld(tx, ids)
 
 
@@ -223,7 +227,6 @@ async def _take(
     posted: bool = False,
 ) -> list[Received]:
     """Store what may come in of what was read; every item has its answer, in order."""
-    await releases.lock_all(tx)
     answers: list[Received | None] = [item.refusal for item in offered]
     ids = [item.version.id for item in offered if item.version is not None]
     await objects.begin_fresh(tx, ids)

@@ -183,6 +183,8 @@ async def judge(
     for copy_id in await copies.originals_of(tx, asked):
         del asked[copy_id]  # a copy stands or falls with its original
     docket = _Docket(court, newcomers=newcomers or Newcomers())
+    if not asked and not docket.newcomers.names:
+        return []
     await _open_cases(tx, docket, asked)
     _follow_incidents(docket)
     settled, made = _settle(docket)

@@ -7,9 +7,11 @@ judging goes on until nothing changes any more.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from tocsin.errors import Unavailable
 from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration
 from tocsin.policy.decision import Reason
@@ -20,6 +22,7 @@ from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.subjects import Court
 from tocsin.stix.objects import make_object, next_version
 from tocsin.store import audit, copies, objects, parties, publications, records, releases
+from tocsin.store import configuration as applied
 from tocsin.store.copies import CopyLink
 from tocsin.store.objects import Word
 from tocsin.store.parties import Party
@@ -61,18 +64,46 @@ async def release(
     `now` is the clock in microseconds. The outcomes speak of the objects asked for, and of others only where
     something changed for them.
     """
+    return await release_before(tx, await sit(tx, configuration, node), object_ids, now=now, keys=keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """All courts of this node, with the heads of their logs held, and who the parties are."""
+
+    courts: tuple[Court, ...]
+    people: Mapping[str, Party]
+
+
+async def sit(tx: Transaction, configuration: Configuration, node: Node) -> Sitting:
+    """Hold the heads of all logs to the end of the transaction; who brings objects does so before anything else.
+
+    Raises Unavailable where another configuration came into force while this waited: it was judged before this
+    could be, and nothing may enter by the rules of the one before (DESIGN 2.5).
+    """
+    rows = {row.key: row.id for row in await releases.lock_all(tx)}
+    if await applied.in_force_sha256(tx) != configuration.sha256:
+        raise Unavailable("another configuration has just come into force")
+    courts = tuple(
+        Court(configuration, node, key, rows[key]) for key in configuration.settings.collections if key in rows
+    )
+    return Sitting(courts, {party.id: party for party in await parties.parties(tx)})
+
+
+async def release_before(
+    tx: Transaction,
+    sitting: Sitting,
+    object_ids: Iterable[str],
+    *,
+    now: int,
+    keys: Collection[str] | None = None,
+) -> list[Outcome]:
+    """The same as `release`, by courts that sit already."""
     asked = list(dict.fromkeys(object_ids))
-    rows = {row.key: row.id for row in await releases.collections(tx)}
-    courts = [
-        Court(configuration, node, key, rows[key])
-        for key in configuration.settings.collections
-        if key in rows and (keys is None or key in keys)
-    ]
-    await releases.lock(tx, sorted(court.collection_id for court in courts))
-    people = {party.id: party for party in await parties.parties(tx)}
     outcomes = []
-    for court in courts:
-        outcomes += await _release_in(tx, court, people, asked, now)
+    for court in sitting.courts:
+        if keys is None or court.key in keys:
+            outcomes += await _release_in(tx, court, sitting.people, asked, now)
     return outcomes
 
 

@@ -59,13 +59,7 @@ async def insert(
     left = list(rows)
     statement = _statement(table, tuple(columns), conflict, tx.on_postgresql)
     for start in range(0, len(left), _MOST):
-        batch = left[start : start + _MOST]
-        if tx.on_postgresql:
-            await tx.connection.exec_driver_sql(
-                statement, tuple(list(column) for column in zip(*batch, strict=True))
-            )
-        else:
-            await tx.connection.exec_driver_sql(statement, batch)
+        await tx.connection.write(statement, left[start : start + _MOST])
 
 
 def as_json(value: Any) -> str:

@@ -8,7 +8,7 @@ that much, and no more, is done in a thread, so that others are answered meanwhi
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Self
@@ -21,7 +21,6 @@ from sqlalchemy.util import await_only
 
 READER = "sqlite+inline"
 WRITER = "sqlite+inlinewriter"
-_LONG = 100  # rows at once; less is done sooner than handed over
 
 
 class InlineSqlite(SQLiteDialect_pysqlite):
@@ -48,7 +47,7 @@ class InlineWriter(InlineSqlite):
 
     def create_connect_args(self, url: URL) -> ConnectArgsType:
         arguments, options = super().create_connect_args(url)
-        return arguments, {**options, "factory": _Writer, "check_same_thread": False}
+        return arguments, {**options, "factory": Writer, "check_same_thread": False}
 
 
 class _Cursor(sqlite3.Cursor):
@@ -69,7 +68,7 @@ class _Connection(sqlite3.Connection):
 
 
 class _WriterCursor(_Cursor):
-    connection: "_Writer"
+    connection: "Writer"
 
     def execute(self, statement: str, *parameters: Any) -> Self:
         if not statement.startswith("BEGIN"):
@@ -78,17 +77,12 @@ class _WriterCursor(_Cursor):
         return self
 
     def executemany(self, statement: str, rows: Iterable[Any]) -> Self:
-        given = list(rows)
-        work = partial(sqlite3.Cursor.executemany, self, statement, given)
-        if len(given) >= _LONG:
-            self.connection.apart(work)
-        else:
-            work()
-            await_only(_done())
+        super().executemany(statement, rows)
+        await_only(_done())
         return self
 
 
-class _Writer(_Connection):
+class Writer(_Connection):
     """One thread for all that is done apart, so that nothing overtakes what was given up half-way."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -96,7 +90,14 @@ class _Writer(_Connection):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
 
     def apart(self, work: Callable[[], object]) -> None:
-        await_only(asyncio.get_running_loop().run_in_executor(self._thread, work))
+        await_only(self._apart(work))
+
+    async def write_apart(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Many rows, while the event loop goes on; nothing else may be asked of the connection meanwhile."""
+        await self._apart(lambda: sqlite3.Cursor(self).executemany(statement, rows))
+
+    async def _apart(self, work: Callable[[], object]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def cursor(self, factory: Any = _WriterCursor) -> Any:
         return super().cursor(factory)

@@ -15,6 +15,8 @@ _POSTGRESQL_NOT_LET_IN = ("28", "3D")  # wrong user or password, no such databas
 # The last is what a connection says that was lost a moment ago: "protocol is in the failed state".
 ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
+DRIVER_ERRORS = (sqlite3.Error, *ASYNCPG_ERRORS)
+
 
 def passing(cause: BaseException) -> bool:
     """Whether the same may succeed when asked again."""

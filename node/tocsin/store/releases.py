@@ -9,11 +9,13 @@ import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     JSON,
     BindParameter,
     ColumnElement,
+    Row,
     Select,
     and_,
     bindparam,
@@ -91,7 +93,11 @@ async def _rename(tx: Transaction, renamed: Mapping[str, str]) -> None:
 async def collections(tx: Transaction) -> list[CollectionRow]:
     """Every collection this node ever had, by key."""
     rows = await tx.connection.execute(select(collection).order_by(collection.c.key))
-    return [CollectionRow(row.id, row.key, row.made, row.last_position, row.standing, row.stuck) for row in rows]
+    return [_collection(row) for row in rows]
+
+
+def _collection(row: Row[Any]) -> CollectionRow:
+    return CollectionRow(row.id, row.key, row.made, row.last_position, row.standing, row.stuck)
 
 
 async def lock(tx: Transaction, collection_ids: Iterable[str]) -> dict[str, Head]:
@@ -115,13 +121,14 @@ async def lock(tx: Transaction, collection_ids: Iterable[str]) -> dict[str, Head
     return found
 
 
-async def lock_all(tx: Transaction) -> None:
-    """Hold the heads of all logs: nobody else writes objects until the transaction ends.
+async def lock_all(tx: Transaction) -> list[CollectionRow]:
+    """Hold the heads of all logs: nobody else writes objects until the transaction ends. Gives every collection.
 
     Whoever brings objects takes these before anything else. Writers then wait for each other once, at the start,
     and never in a circle.
     """
-    await tx.connection.execute(select(collection.c.id).order_by(collection.c.id).with_for_update())
+    rows = await tx.connection.execute(select(collection).order_by(collection.c.id).with_for_update())
+    return [_collection(row) for row in rows]
 
 
 async def head(tx: Transaction, collection_id: str) -> Head:
@@ -453,7 +460,10 @@ async def creators_standing(
 
 async def _first_parties(tx: Transaction, creators: Iterable[str]) -> dict[str, str | None]:
     """Of those who created anything that is held here, the first party on whose word."""
-    asked = _listed(tx, dict.fromkeys(creators)).subquery()
+    wanted = dict.fromkeys(creators)
+    if not wanted:
+        return {}
+    asked = _listed(tx, wanted).subquery()
     party = select(func.min(source.c.party_id)).where(source.c.creator == asked.c.value).scalar_subquery()
     rows = await tx.connection.execute(select(asked.c.value, party))
     return {creator: first for creator, first in rows.all() if first is not None}

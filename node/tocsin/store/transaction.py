@@ -32,12 +32,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from tocsin.errors import BadInput, NotFound, Refused, Unavailable
 from tocsin.stix.canonical import dump_json
+from tocsin.store.behind import Line
 from tocsin.store.glance import Glance, Glances, PostgresqlGlances, SqliteGlances
 from tocsin.store.held import Fresh
 from tocsin.store.inline import READER, WRITER
 from tocsin.store.migrations import Revision, revision_of, upgrade
 from tocsin.store.moment import Moment, PostgresqlWitness, SqliteWitness, Witness
-from tocsin.store.passing import no_database, not_let_in, passing
+from tocsin.store.passing import DRIVER_ERRORS, no_database, not_let_in, passing
 
 Clock = Callable[[], int]
 
@@ -60,7 +61,7 @@ T = TypeVar("T")
 class Transaction:
     """One open transaction. Handed down to whatever reads or writes; never kept beyond its block."""
 
-    connection: AsyncConnection
+    connection: Line
     _clock: Clock | None = field(repr=False)
     _now: int | None = None
     _written: int = 0
@@ -194,7 +195,7 @@ class Store:
         """A transaction that sees one unchanging state and can write nothing. Raises Unavailable."""
         with _translated():
             async with _connected(self._reader) as connection, connection.begin():
-                yield Transaction(connection, self._clock)
+                yield Transaction(Line(connection), self._clock)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Transaction]:
@@ -202,8 +203,13 @@ class Store:
         async with self._in_turn():
             with _translated():
                 async with _connected(self._writer) as connection, connection.begin():
-                    tx = Transaction(connection, self._clock)
-                    yield tx
+                    tx = Transaction(Line(connection), self._clock)
+                    try:
+                        yield tx
+                        await tx.connection.settle()
+                    except BaseException:
+                        await tx.connection.give_up()
+                        raise
                 if tx.on_postgresql and tx._written:
                     await self._analyse(tx._written)
 
@@ -412,6 +418,10 @@ def _translated() -> Iterator[None]:
         if not (why.connection_invalidated or passing(why.driver_exception)):
             raise
         raise Unavailable(f"the database cannot do this now: {why.driver_exception}") from why
+    except DRIVER_ERRORS as why:  # of what was written behind, past SQLAlchemy
+        if not passing(why):
+            raise
+        raise Unavailable(f"the database cannot do this now: {why}") from why
 
 
 # --- checks at start -----------------------------------------------------------------------------------------
@@ -432,7 +442,7 @@ def _check_schema(schema: Revision) -> None:
         )
 
 
-async def _check_sqlite(connection: AsyncConnection, *, durable: bool) -> None:
+async def _check_sqlite(connection: Line, *, durable: bool) -> None:
     version = sqlite3.sqlite_version_info
     if version < _OLDEST_SQLITE:
         raise Refused(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
@@ -448,7 +458,7 @@ async def _check_sqlite(connection: AsyncConnection, *, durable: bool) -> None:
             )
 
 
-async def _check_postgresql(connection: AsyncConnection, *, durable: bool) -> None:
+async def _check_postgresql(connection: Line, *, durable: bool) -> None:
     major = int((await connection.exec_driver_sql("SHOW server_version_num")).scalar_one()) // 10_000
     if major < _OLDEST_POSTGRESQL:
         raise Refused(f"PostgreSQL {major} is too old: {_OLDEST_POSTGRESQL} or newer is needed")

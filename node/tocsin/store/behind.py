@@ -1,0 +1,91 @@
+"""Behind: what a transaction writes while its caller goes on.
+
+A thousand rows take the database some milliseconds, in which the event loop can think about the next ones. Such
+writes follow one another, and whatever else is asked of the transaction waits for them first, so nobody can tell
+the difference; an error ends all that follows, and comes out where the transaction is next used, at its end at the
+latest.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVarTuple, overload
+
+from sqlalchemy import CursorResult, Dialect, Executable
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.selectable import TypedReturnsRows
+
+from tocsin.store.inline import Writer
+
+_Ts = TypeVarTuple("_Ts")
+
+_FEW = 100  # rows; less is done sooner than left behind
+
+
+class Line:
+    """The connection of one transaction: one thing after the other."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._behind: asyncio.Task[None] | None = None
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._connection.dialect
+
+    @property
+    def sync_connection(self) -> Any:
+        return self._connection.sync_connection
+
+    @overload
+    async def execute(self, statement: TypedReturnsRows[*_Ts], parameters: Any = None) -> CursorResult[*_Ts]: ...
+
+    @overload
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]: ...
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
+        await self.settle()
+        return await self._connection.execute(statement, parameters)
+
+    async def exec_driver_sql(self, statement: str, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
+        await self.settle()
+        return await self._connection.exec_driver_sql(statement, parameters)
+
+    async def run_sync(self, work: Callable[..., Any]) -> Any:
+        await self.settle()
+        return await self._connection.run_sync(work)
+
+    async def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Write rows; PostgreSQL's statement takes each column as an array."""
+        if not rows:
+            return
+        driver = (await self._connection.get_raw_connection()).driver_connection
+        if isinstance(driver, Writer):
+            if len(rows) < _FEW:
+                await self.exec_driver_sql(statement, list(rows))
+                return
+            self._after(lambda: driver.write_apart(statement, rows))
+        else:
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            self._after(lambda: driver.execute(statement, *columns))  # type: ignore[union-attr]  # asyncpg's
+
+    async def settle(self) -> None:
+        """Wait for what is written behind. Raises what the driver raised."""
+        if self._behind is not None:
+            await asyncio.shield(self._behind)
+            self._behind = None
+
+    async def give_up(self) -> None:
+        """Wait for what is written behind, whatever becomes of it: it is undone anyway."""
+        with suppress(Exception):
+            await self.settle()
+
+    def _after(self, work: Callable[[], Awaitable[Any]]) -> None:
+        before = self._behind
+
+        async def in_turn() -> None:
+            if before is not None:
+                await before
+            await work()
+
+        self._behind = asyncio.ensure_future(in_turn())
