@@ -67,6 +67,8 @@ def split_envelope(raw: bytes, limits: Limits = LIMITS) -> list[bytes]:
     A missing `objects` is an empty list. Raises BadInput, or TooLarge above the number of objects.
     """
     around = 2  # the envelope and its list
+    if raw.count(b",") > _MANY_COMMAS and _holds_longer_list(raw, limits.objects):
+        raise TooLarge([Problem("objects", f"more than {limits.objects} objects at a time")])
     try:
         found = msgspec.json.decode(raw, type=_Envelope).objects
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
@@ -222,16 +224,38 @@ def _check_depth(raw: bytes, depth: int) -> None:
 def _depth(raw: bytes) -> int:
     """The deepest level; what is deeper than `_COUNTED` is not counted on, since it may be millions."""
     level = deepest = 0
-    for sign in _STRING.sub(b"", raw).translate(None, _NO_BRACKETS):
+    for match in _RUNS.finditer(raw):  # one at a time: there may be as many as bytes
+        sign = raw[match.start()]
         if sign in b"[{":
-            level += 1
+            level += match.end() - match.start()
             if level > deepest:
                 deepest = level
                 if deepest > _COUNTED:
                     break
-        else:
-            level -= 1
+        elif sign in b"]}":
+            level -= match.end() - match.start()
     return deepest
+
+
+def _holds_longer_list(raw: bytes, most: int) -> bool:
+    """Is there a list directly within the envelope with more members?
+
+    Asked before each of them becomes an object of Python: in ten megabytes there can be five million.
+    """
+    level = commas = 0
+    for match in _SIGNS.finditer(raw):
+        sign = raw[match.start()]
+        if sign in b"[{":
+            level += 1
+        elif sign in b"]}":
+            level -= 1
+            if level == 1:
+                commas = 0
+        elif sign in b"," and level == 2:
+            commas += 1
+            if commas >= most:
+                return True
+    return False
 
 
 def _may_repeat(raw: bytes) -> bool:
@@ -261,10 +285,11 @@ def _is_key(raw: bytes, end: int) -> bool:
 
 
 _COUNTED = 1000  # levels of nesting
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_MANY_COMMAS = 500_000  # in one body; a thousand real objects have a tenth of that
 _COLON = re.compile(rb"[ \t\r\n]*:")
 # A string may end with the text: retrying from each quote inside an unclosed one would take quadratic time.
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_RUNS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]+|[\]}]+', re.DOTALL)
+_SIGNS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Living: `tocsin serve` in a process of its own, which must be the same one afterwards, with nothing to be sorry for."""
+"""Living: `tocsin serve` in a process of its own, which must be the same one afterwards, and unharmed."""
 
 import asyncio
 import os
@@ -83,13 +83,7 @@ async def living(folder: Path) -> AsyncIterator[LivingNode]:
     (home.policies / "open.yaml").write_text(POLICY)
     home.write_secret("namespace", NAMESPACE)
     log = folder / "serve.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tocsin.cli", "serve", "--port", "0", "--home", str(home.path)],
-            stdout=out,
-            stderr=out,
-            env={**{k: v for k, v in os.environ.items() if k != "TOCSIN_HOME"}, "PYTHONUNBUFFERED": "1"},
-        )
+    process = _start(home, log)
     try:
         url = await asyncio.to_thread(_address, process, log)
         tokens = await _tokens(database)
@@ -101,6 +95,16 @@ async def living(folder: Path) -> AsyncIterator[LivingNode]:
     finally:
         process.kill()
         process.wait()
+
+
+def _start(home: Home, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tocsin.cli", "serve", "--port", "0", "--home", str(home.path)],
+            stdout=out,
+            stderr=out,
+            env={**{k: v for k, v in os.environ.items() if k != "TOCSIN_HOME"}, "PYTHONUNBUFFERED": "1"},
+        )
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -13,7 +13,7 @@ from wire import adding, connected
 
 from taxii_node import domain, indicator
 
-MANY = int(os.environ.get("TOCSIN_TEST_FUZZ", "300"))
+MANY = int(os.environ.get("TOCSIN_TEST_FUZZ", "200"))
 SEED = os.environ.get("TOCSIN_TEST_SEED", "20260301")
 KEPT = [indicator(number) for number in range(5)]
 STRANGE = [
