@@ -1,6 +1,8 @@
 """Pages read ahead: given once, only of the moment at which they are asked for, and forgotten soon."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -116,3 +118,24 @@ async def test_what_was_read_is_given_once_and_no_more_than_so_much_is_kept(monk
     kept.begin("c", read)
     kept.close()
     assert await kept.take("c") is None
+
+
+async def test_a_page_that_was_given_is_kept_nowhere():
+    class Many(list):
+        """A list that can be watched."""
+
+    kept = Ahead()
+    gone = []
+
+    async def read():
+        raws = Many([b"{}"])
+        gone.append(weakref.ref(raws))
+        return ContentPage((1,), raws, more=False), Moment(Session(), 1)
+
+    for key in range(3 * ahead.MOST):
+        kept.begin(key, read)
+        assert await kept.take(key) is not None
+    await asyncio.sleep(0)
+    gc.collect()
+    assert [ref() for ref in gone if ref() is not None] == []
+    kept.close()
