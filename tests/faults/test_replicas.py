@@ -1,6 +1,6 @@
 """Two processes over one database behind a proxy that gives each request to the other: nobody can tell.
 
-Once two replicas over PostgreSQL, each with a home of its own, and once two `tocsin serve` in one home over SQLite.
+Once two replicas over PostgreSQL, each with a home of its own; once two `tocsin serve` in one home over SQLite.
 Each test has a collection to itself.
 """
 

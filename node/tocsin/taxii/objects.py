@@ -39,7 +39,7 @@ from tocsin.taxii.negotiation import check_content_type
 from tocsin.taxii.query import ALL, LAST, MATCH_OBJECT, MATCH_OBJECTS, MATCH_VERSIONS, Cursor, Query, read_query
 from tocsin.taxii.rights import OfferedCollection, Rights
 
-_SLICE = 50  # objects read at a stretch: some milliseconds
+_STRETCH = 64 * 1024  # bytes of objects read at a stretch: some milliseconds
 _DATES = ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last")
 _LAST_MOMENT = 253_402_300_799_999_999  # µs: the end of the year 9999, beyond which no date can be written
 STATUS_KEPT = 48 * 3600 * 1_000_000  # µs; §4.3 asks for 24 hours
@@ -98,11 +98,15 @@ async def add_objects(exchange: Exchange, request: Request) -> Response:
 
 
 async def _read_offered(raws: Sequence[bytes]) -> list[Read]:
-    """Read and check what was posted, a slice at a time, so that others get their turn meanwhile."""
+    """Read and check what was posted; now and then others get their turn."""
     offered: list[Read] = []
-    for start in range(0, len(raws), _SLICE):
-        offered += map(read_offered, raws[start : start + _SLICE])
-        await asyncio.sleep(0)
+    stretch = 0
+    for raw in raws:
+        offered.append(read_offered(raw))
+        stretch += len(raw)
+        if stretch >= _STRETCH:
+            stretch = 0
+            await asyncio.sleep(0)
     return offered
 
 
