@@ -47,6 +47,8 @@ _INDEXES = {
         SELECT table_name || '.' || column_name,
                concat_ws(' ', data_type, is_nullable, column_default, collation_name)
         FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'alembic%'
+        UNION ALL
+        SELECT relname || ' options', array_to_string(reloptions, ' ') FROM pg_class WHERE reloptions IS NOT NULL
     """,
 }
 

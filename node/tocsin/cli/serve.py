@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import uvicorn
 
 DEFAULT_PORT = 8390
+_GARBAGE = 20_000  # objects made and kept, until it is looked whether some are garbage; a page makes a thousand
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -90,9 +91,10 @@ def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
             await super().startup(sockets)
             if self.started:
                 # what stays for ever need not be looked through each time that garbage is collected, which would
-                # hold up every request for many milliseconds
+                # hold up every request for many milliseconds; nor is each page a reason to collect it
                 gc.collect()
                 gc.freeze()
+                gc.set_threshold(_GARBAGE)
                 started()
 
     async def read_peers() -> None:

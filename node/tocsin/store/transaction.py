@@ -47,6 +47,7 @@ QUEUE_TIMEOUT = 30.0  # seconds that a writer waits for others of this process
 _BATCH = 500  # values in one IN list
 _READERS = 64  # of SQLite at once; without a thread each, they cost next to nothing
 _READER_CACHE = 1024  # KiB of each
+_READER_MAP = 2**31 - 65536  # bytes of the file, as many as SQLite maps at most
 _POOL_TIMEOUT = 10  # seconds to wait for a connection
 _CONNECT_SECONDS = 10
 _LOCK_TIMEOUT = "10s"
@@ -334,8 +335,11 @@ def _migrating_engine(target: _Target) -> AsyncEngine:
 def _pragmas(*, durable: bool, reading: bool) -> list[str]:
     synchronous = "FULL" if durable else "OFF"
     pragmas = ["journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"]
-    # what many readers keep for themselves adds up; the system keeps the file for all of them
-    return [*pragmas, "query_only=ON", f"cache_size=-{_READER_CACHE}"] if reading else pragmas
+    if not reading:
+        return pragmas
+    # what many readers keep for themselves adds up; the system keeps the file for all of them, and lets them look
+    # at it without a copy
+    return [*pragmas, "query_only=ON", f"cache_size=-{_READER_CACHE}", f"mmap_size={_READER_MAP}"]
 
 
 def _sqlite_engine(url: URL, pragmas: Sequence[str], begin: str, connections: int) -> AsyncEngine:

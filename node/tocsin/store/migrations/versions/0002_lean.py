@@ -35,6 +35,8 @@ def upgrade() -> None:
         op.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM aside_{table}")  # noqa: S608
         op.drop_table(f"aside_{table}")
     _index()
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE object_version SET (toast_tuple_target = 8160)")
 
 
 def _make() -> None:
