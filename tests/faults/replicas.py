@@ -206,7 +206,7 @@ class RoundRobin:
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._ports = [int(address.rpartition(":")[2]) for address in addresses]
-        self._turns = itertools.cycle(self._ports)
+        self._turns = itertools.cycle(range(len(self._ports)))
         self.served: Counter[int] = Counter()
         self.failed: Counter[bytes] = Counter()
         self.address = ""
@@ -225,7 +225,8 @@ class RoundRobin:
             writer.close()
 
     async def _answer(self, head: bytes, body: bytes) -> bytes:
-        for port in itertools.islice(self._turns, len(self._ports)):
+        turn = next(self._turns)
+        for port in (*self._ports[turn:], *self._ports[:turn]):
             try:
                 upstream = await asyncio.open_connection("127.0.0.1", port)
             except ConnectionError:
