@@ -100,12 +100,15 @@ async def test_glances_beside_writers_are_each_of_one_state(store):
     done = False
     by_moment: dict[object, int] = {}
     sizes = set()
+    looked = asyncio.Event()
 
     async def write() -> None:
         nonlocal done
         for number in range(40):
             async with store.writing() as tx:
                 await _release(tx, collection_id, incident(2 * number), incident(2 * number + 1))
+            looked.clear()
+            await looked.wait()  # somebody sees it before there is more
         done = True
 
     async def read() -> None:
@@ -116,10 +119,11 @@ async def test_glances_beside_writers_are_each_of_one_state(store):
             assert size % 2 == 0
             assert by_moment.setdefault(found[1], size) == size
             sizes.add(size)
+            looked.set()
             await asyncio.sleep(0)
 
     await asyncio.gather(write(), *(read() for _ in range(12)))  # more than there are connections
-    assert len(sizes) > 5
+    assert len(sizes) > 5  # many different states were seen
 
 
 async def test_a_glance_in_the_middle_of_which_somebody_gives_up_leaves_the_others_whole(store):
@@ -239,3 +243,25 @@ async def test_what_waits_in_a_transaction_is_in_no_glance(store, log):  # noqa:
 
 
 assert V1 < V2 < V3
+
+
+async def test_pages_with_a_few_large_objects_among_small_ones_are_whole_and_cut_where_they_should_be(store):
+    sizes = [10, 10, 30_000, 10, 9_000, 10, 200_000, 10, 10, 10]
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+        await _release(tx, collection_id, *(incident(n, description="x" * size) for n, size in enumerate(sizes)))
+    for limit in (1, 2, 5, 100, 999):
+        for max_bytes in (1_000, 31_000, 60_000, 250_000, MOST):
+            what = Filter()
+            shown = []
+            while True:
+                async with store.reading() as tx:
+                    wanted = await pages.content(tx, collection_id, what, limit, max_bytes=max_bytes)
+                page = await _seen(store, collection_id, what, limit, max_bytes)
+                assert (list(page.positions), page.more) == (list(wanted.positions), wanted.more)
+                assert list(page.raws) == list(wanted.raws)
+                shown += page.raws
+                if not page.more:
+                    break
+                what = Filter(after=page.last)
+            assert len(shown) == len(sizes)

@@ -174,11 +174,12 @@ async def test_in_a_hundred_random_interleavings_an_equal_moment_is_an_equal_sta
                     for _ in range(5)
                 )
             )
+            await remember(stores[0])  # at rest, so that it is believed at least then
     finally:
         for store in stores:
             await store.close()
     assert wrong == []
-    assert hits > 5
+    assert hits >= 20
     assert committed > 5
 
 

@@ -25,7 +25,6 @@ MAX_VALID = 2  # an old and a new one, while the holder changes over
 
 _TOKEN = re.compile(r"tcn_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
 _NO_HASH = bytes(32)
-_MOST_BYTES = 1024 * 1024  # of hashes: one for each collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ async def glance_at_holder(store: Store, text: str) -> tuple[Holder, Moment] | N
     if match is None:
         return None
     question = _holder_question(store.dialect)
-    found = await store.glance(question, [match[1]], _MOST_BYTES)
+    found = await store.glance(question, [match[1]], None)
     if not found.columns:
         return None
     keys, ids, seen, revoked, *fields, sha256s, hashes = found.columns
@@ -127,7 +126,7 @@ def _holder_question(dialect: Dialect) -> str:
         .where(t.id == bindparam("id"))
     )
     text = str(wanted.compile(dialect=dialect))
-    return with_state(text) if dialect.name == "postgresql" else text
+    return with_state(text, len(wanted.selected_columns)) if dialect.name == "postgresql" else text
 
 
 async def verify_token(tx: Transaction, text: str) -> Party | None:

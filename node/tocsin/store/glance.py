@@ -43,8 +43,8 @@ class Glance(NamedTuple):
 class Glances(Protocol):
     """Whoever answers questions. The first column orders the rows, the last holds content to be weighed."""
 
-    async def look(self, question: str, values: Sequence[Any], max_bytes: int) -> Glance:
-        """As many rows as hold `max_bytes` of content, but at least one. Raises Unavailable."""
+    async def look(self, question: str, values: Sequence[Any], max_bytes: int | None) -> Glance:
+        """As many rows as hold `max_bytes` of content, but at least one; None: all. Raises Unavailable."""
         ...
 
     async def close(self) -> None: ...
@@ -59,12 +59,14 @@ class SqliteGlances:
         self._idle: list[sqlite3.Connection] = []
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    async def look(self, question: str, values: Sequence[Any], max_bytes: int) -> Glance:
+    async def look(self, question: str, values: Sequence[Any], max_bytes: int | None) -> Glance:
         try:
             async with self._connection() as connection:
                 cursor, moment = self._begin(connection, question, values)
                 try:
-                    rows, cut = await _weighed(cursor, max_bytes)
+                    rows, cut = (
+                        (cursor.fetchall(), False) if max_bytes is None else await _weighed(cursor, max_bytes)
+                    )
                 finally:
                     cursor.close()
         except sqlite3.Error as why:
@@ -149,14 +151,17 @@ class PostgresqlGlances:
         self._idle: list[_Line] = []
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    async def look(self, question: str, values: Sequence[Any], max_bytes: int) -> Glance:
+    async def look(self, question: str, values: Sequence[Any], max_bytes: int | None) -> Glance:
         async with self._line() as line:
             found = await line.connection.fetch(question, *values)
-        moment = moment_of(found[0][0], line.session)
-        if found[0][1] is None:
-            return Glance((), cut=False, moment=moment)
-        found.sort(key=itemgetter(1))
-        columns = tuple(zip(*found, strict=True))[1:]
+        # it is the first, unless the server let several workers answer
+        at = 0 if found[0][0] is None else next(at for at, row in enumerate(found) if row[0] is None)
+        state = found.pop(at)[-1]
+        found.sort(key=itemgetter(0))
+        moment = moment_of(None if state is None else state.decode("ascii"), line.session)
+        columns = tuple(zip(*found, strict=True))
+        if max_bytes is None or not columns:
+            return Glance(columns, cut=False, moment=moment)
         sizes = [len(content) for content in columns[-1]]
         if sum(sizes) <= max_bytes or len(sizes) == 1:
             return Glance(columns, cut=False, moment=moment)
@@ -202,12 +207,8 @@ class PostgresqlGlances:
             self._idle.pop().connection.terminate()
 
 
-def with_state(question: str) -> str:
-    """A question to PostgreSQL that also says of which state its answer is, in a first column.
-
-    There is a row in any case; without an answer the rest of it is null.
-    """
-    return (
-        f"WITH state AS MATERIALIZED (SELECT {STATE} AS state) "  # noqa: S608  (our own text)
-        f"SELECT state.state, answer.* FROM state LEFT JOIN ({question}) AS answer ON TRUE"
-    )
+def with_state(question: str, columns: int) -> str:
+    """A question to PostgreSQL that also says of which state its answer is: in the last column, which holds bytes,
+    of a row whose first is null."""
+    nothing = "NULL, " * (columns - 1)
+    return f"SELECT {nothing}convert_to({STATE}, 'UTF8') UNION ALL ({question})"

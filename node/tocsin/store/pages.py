@@ -33,7 +33,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from tocsin.store.glance import with_state
+from tocsin.store.glance import Glance, with_state
 from tocsin.store.log import Form, Op
 from tocsin.store.moment import Moment
 from tocsin.store.tables import object_version, release
@@ -165,14 +165,26 @@ async def glance(
     lists = tuple((name, len(value)) for name, value in values.items() if isinstance(value, list))
     if limit >= _BOUNDS[-1] or any(not 0 < length <= _MOST_VALUES for _, length in lists):
         return None
-    question, names, constants = _written(store.dialect, shape, lists, next(one for one in _BOUNDS if one > limit))
-    values |= constants | {"collection": collection_id, "count": limit + 1, "bytes": max_bytes}
-    filled = [values[name] if place is None else values[name][place] for name, place in names]
-    found = await store.glance(question, filled, max_bytes)
+    bound = next(one for one in _BOUNDS if one > limit)
+    share = max_bytes // (limit + 1)
+    values |= {"collection": collection_id, "count": limit + 1, "bytes": max_bytes, "share": share}
+    found = None
+    if store.dialect.name == "postgresql":
+        found = await _asked(store, _written(store.dialect, shape, lists, bound, "small"), values, None)
+        if found.columns and None in found.columns[-1]:
+            found = None
+    if found is None:
+        found = await _asked(store, _written(store.dialect, shape, lists, bound, "weighed"), values, max_bytes)
     if not found.columns:
         return ContentPage((), (), more=False), found.moment
     positions, raws = (column[:limit] for column in found.columns)
     return ContentPage(positions, raws, found.cut or len(found.columns[0]) > limit), found.moment
+
+
+async def _asked(store: Store, written: "_Written", values: Mapping[str, Any], max_bytes: int | None) -> Glance:
+    known = {**values, **written.constants}
+    filled = [known[name] if place is None else known[name][place] for name, place in written.places]
+    return await store.glance(written.text, filled, max_bytes)
 
 
 async def manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
@@ -335,33 +347,32 @@ _BOUNDS = (16, 128, 1024)  # of the rows that PostgreSQL plans for; a page has f
 _MOST_VALUES = 16  # of a list; each length is a statement
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A question as a driver takes it. `places`: which value stands where, by its name, and of a list which one;
+    `constants`: those that are always the same."""
+
+    text: str
+    places: Sequence[tuple[str, int | None]]
+    constants: Mapping[str, Any]
+
+
 @lru_cache(maxsize=512)
 def _written(
-    dialect: Dialect, shape: _Shape, lists: tuple[tuple[str, int], ...], bound: int
-) -> tuple[str, Sequence[tuple[str, int | None]], dict[str, Any]]:
-    """The question of `glance` as a driver takes it; which value stands at which place: its name, and of a list
-    which one; and the values that are always the same.
+    dialect: Dialect,
+    shape: _Shape,
+    lists: tuple[tuple[str, int], ...],
+    bound: int,
+    how: Literal["small", "weighed"],
+) -> _Written:
+    """The question of `glance`, written once for each shape.
 
-    PostgreSQL sends all rows at once, so it adds up there what the rows before one weigh. Of those that no longer
-    fit it sends only the first; and the first two in any case, since one has to come and it is to be known whether
-    more follow. It plans once for all pages, and therefore is told a bound that is no parameter.
-    SQLite goes through the log row by row, and is asked no more when it is enough.
+    SQLite goes through the log row by row, and is asked no more when it is enough. PostgreSQL sends all rows at
+    once; so it is asked first for *small* contents, of which so many as a page may have fit in any case, and shows
+    none where one is larger. Only if there was one, it adds up what the rows before one weigh, which takes half as
+    long again. It plans once for all pages, and therefore is told a bound that is no parameter.
     """
-    v = object_version.c
-    if dialect.name == "postgresql":
-        e = _entries(shape, literal_column(str(bound))).subquery("entry").c
-        before = (func.sum(e.size).over(order_by=e.position) - e.size).label("before")
-        number = func.row_number().over(order_by=e.position).label("number")
-        w = select(e.position, e.version_seq, before, number).limit(_COUNT).subquery("weighed").c
-        wanted = select(w.position, v.raw).join(object_version, v.seq == w.version_seq)
-        wanted = wanted.where(or_(w.before <= bindparam("bytes", type_=BigInteger), w.number <= 2))
-    elif shape.ids or shape.spec_versions or shape.type_by_type:
-        e = _entries(shape).subquery("entry").c  # sorted before the content is looked up
-        wanted = select(e.position, v.raw).join(object_version, v.seq == e.version_seq)
-    else:
-        r = release.c
-        wanted = _entries(shape).with_only_columns(r.position, v.raw)
-        wanted = wanted.join(object_version, v.seq == r.version_seq)
+    wanted = _contents(shape, bound, how) if dialect.name == "postgresql" else _contents_row_by_row(shape)
     compiled = wanted.compile(dialect=dialect)
     lengths = dict(lists)
     constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
@@ -371,8 +382,34 @@ def _written(
         one: (name, place) for name, many in written.parameter_expansion.items() for place, one in enumerate(many)
     }
     names = [places.get(name, (name, None)) for name in written.positiontup or ()]
-    text = written.statement
-    return (with_state(text) if dialect.name == "postgresql" else text), names, constants
+    text = with_state(written.statement, 2) if dialect.name == "postgresql" else written.statement
+    return _Written(text, names, constants)
+
+
+def _contents(shape: _Shape, bound: int, how: Literal["small", "weighed"]) -> Select[Any]:
+    """For PostgreSQL. Weighed, of the contents that no longer fit only the first comes; and the first two in any
+    case, since one has to come and it is to be known whether more follow."""
+    v = object_version.c
+    e = _entries(shape, literal_column(str(bound))).subquery("entry").c
+    if how == "small":
+        f = select(e.position, e.version_seq, e.size).order_by(e.position).limit(_COUNT).subquery("first").c
+        small = case((f.size <= bindparam("share", type_=BigInteger), v.raw), else_=null())
+        return select(f.position, small.label("raw")).join(object_version, v.seq == f.version_seq)
+    before = (func.sum(e.size).over(order_by=e.position) - e.size).label("before")
+    number = func.row_number().over(order_by=e.position).label("number")
+    w = select(e.position, e.version_seq, before, number).order_by(e.position).limit(_COUNT).subquery("weighed").c
+    wanted = select(w.position, v.raw).join(object_version, v.seq == w.version_seq)
+    return wanted.where(or_(w.before <= bindparam("bytes", type_=BigInteger), w.number <= literal_column("2")))
+
+
+def _contents_row_by_row(shape: _Shape) -> Select[Any]:
+    """For SQLite. What has to be sorted is sorted before its content is looked up."""
+    v, r = object_version.c, release.c
+    if shape.ids or shape.spec_versions or shape.type_by_type:
+        e = _entries(shape).subquery("entry").c
+        return select(e.position, v.raw).join(object_version, v.seq == e.version_seq)
+    wanted = _entries(shape).with_only_columns(r.position, v.raw)
+    return wanted.join(object_version, v.seq == r.version_seq)
 
 
 _COLUMNS = (

@@ -184,10 +184,11 @@ class Store:
         """The moment now: equal to an earlier one where nothing at all was committed since. Raises Unavailable."""
         return await self._witness.moment()
 
-    async def glance(self, question: str, values: Sequence[Any], max_bytes: int) -> Glance:
+    async def glance(self, question: str, values: Sequence[Any], max_bytes: int | None) -> Glance:
         """The answer to one question, outside any transaction, and of which moment it is. Raises Unavailable.
 
-        The first column orders the rows. The last has content: no more of it comes than `max_bytes`, but a row.
+        The first column orders the rows and is never null. The last has content: no more of it comes than
+        `max_bytes`, but a row; None: all of it.
         """
         return await self._glances.look(question, values, max_bytes)
 
