@@ -1,8 +1,8 @@
 """App: the node as one ASGI application, and how uvicorn is to serve it.
 
-What stands here and not in a room: putting the rooms together, health for whoever watches the process, and the
-limits that only the server itself can keep (a request's head must arrive in time; a body is limited where it is
-read, in `taxii.endpoint`). Answers of this app never redirect and never show a stack trace.
+What stands here and not in a room: putting the rooms together, and health for whoever watches the process. Limits
+on heads are kept in `transport`, on bodies in `taxii.body`. Answers of this app never redirect and never show a
+stack trace.
 """
 
 import asyncio
