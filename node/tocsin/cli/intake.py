@@ -12,7 +12,7 @@ from tocsin.cli.console import plural, say, say_json, show_table, warn
 from tocsin.cli.foresight import MOVES, foreseen_and_asked
 from tocsin.cli.ids import find_incidents, short
 from tocsin.cli.progress import progress
-from tocsin.cli.session import HomeOption, IdArgument, JsonOption, YesOption, home_of, run, session
+from tocsin.cli.session import HomeOption, IdArgument, JsonOption, YesOption, collect_rarely, home_of, run, session
 from tocsin.documents import nearest
 from tocsin.errors import BadInput, NotFound
 from tocsin.intake.formats import FORMATS, BadRecord
@@ -99,6 +99,7 @@ async def _import(
     heard: Callable[[RecordOutcome], None],
 ) -> ImportReport:
     async with session(given) as here:
+        collect_rarely()
         order = Import(format_, source, tlp=tlp)
         with progress("records read") as told:
             return await import_records(

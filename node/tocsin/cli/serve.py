@@ -1,6 +1,5 @@
 """Serve: the node as a process: it answers readers, reads from peers, and follows what is in force."""
 
-import gc
 import logging
 import signal
 import socket
@@ -12,7 +11,16 @@ import typer
 
 from tocsin.cli.console import say, warn
 from tocsin.cli.planning import moved
-from tocsin.cli.session import HomeOption, Session, database_settings, home_of, proposed, run, session
+from tocsin.cli.session import (
+    HomeOption,
+    Session,
+    collect_rarely,
+    database_settings,
+    home_of,
+    proposed,
+    run,
+    session,
+)
 from tocsin.errors import BadFile, Refused
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.apply import apply_unnoticed
@@ -23,7 +31,6 @@ if TYPE_CHECKING:
     import uvicorn
 
 DEFAULT_PORT = 8390
-_GARBAGE = 20_000  # objects made and kept, until it is looked whether some are garbage; a page makes a thousand
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -42,16 +49,7 @@ def serve(
     """Answer readers and read from peers, until ^C. TLS is the affair of a proxy in front (see deploy/)."""
     import uvloop  # as late as the web server itself
 
-    _collect_rarely()
     run(_serve(home, host, port), loop=uvloop.new_event_loop)
-
-
-def _collect_rarely() -> None:
-    """An envelope is a hundred thousand Python objects and not one circle: looking for circles among them at the
-    usual pace takes as long as storing them."""
-    gc.collect()
-    gc.freeze()  # what was imported stays
-    gc.set_threshold(50_000, 20, 50)
 
 
 async def _serve(given: str | None, host: str, port: int) -> None:
@@ -79,7 +77,6 @@ def _say_where(configuration: Configuration, address: str) -> None:
 def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
     # The web server and its framework take longer to import than most commands take to run: only this one pays.
     import asyncio
-    import gc
 
     import uvicorn
 
@@ -90,11 +87,7 @@ def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                # what stays for ever need not be looked through each time that garbage is collected, which would
-                # hold up every request for many milliseconds; nor is each page a reason to collect it
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(_GARBAGE)
+                collect_rarely()
                 started()
 
     async def read_peers() -> None:

@@ -1,6 +1,7 @@
 """Session: one command at work in one home, its database open and its secret read; and every command's options."""
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -80,6 +81,17 @@ def database_settings(home: Home) -> NodeSettings:
 def proposed(home: Home) -> Configuration:
     """The configuration that the files of the home propose. Raises BadFile with every fault."""
     return read_configuration(home.configuration_files())
+
+
+def collect_rarely() -> None:
+    """For commands that work on many objects: an envelope is a hundred thousand of Python's and not one circle.
+
+    Looking for circles among them at the usual pace takes as long as storing them, and looking through what stays
+    for ever holds up every request for many milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def run(work: Coroutine[Any, Any, T], *, loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
