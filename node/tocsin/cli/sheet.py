@@ -212,7 +212,7 @@ async def _happened(tx: Transaction, id_: str) -> tuple[AuditEntry, ...]:
         )
         for one in logged
     ]
-    both = [*await audit.entries(tx, id_), *reversed(found)]
+    both = [*reversed(found), *await audit.entries(tx, id_)]  # of one moment, the log follows from the word
     return tuple(sorted(both, key=lambda entry: entry.at, reverse=True))
 
 
