@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tocsin.documents import read_document
 from tocsin.policy.attributes import Provenance
-from tocsin.policy.decide import decide, decide_creator
+from tocsin.policy.decide import Precedents, decide, decide_creator
 from tocsin.policy.decision import Copy, Decision, Deny, Stuck, Whole
 from tocsin.policy.rules import Policy, Reader, read_policy
 from tocsin.settings import CollectionSettings
@@ -406,3 +407,47 @@ def test_nothing_above_the_clearance_ever_passes(rules, case):
             level = max(level, Tlp.AMBER_STRICT)
     decision = judged(numbered(rules), **case)
     assert level <= clearance or isinstance(decision, Deny)
+
+
+# --- what expressions speak of, however they are written ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "// the victim's name stays\nhas(stix.x_secret) && object.type == 'incident'",
+        "has(stix.x_secret) // isn't it?",
+        "object.type == r'incident' && has(stix.x_secret)",
+        'object.type == """incident""" && has(stix.x_secret)',
+    ],
+)
+def test_an_expression_that_looks_inside_does_so_whatever_its_comments_and_texts_hold(when):
+    policy = policy_of(ALLOW_ALL, {"id": "inside", "when": when, "then": "deny"})
+    secret = incident() | {"x_secret": "name"}
+    assert isinstance(decide(policy, collection_of(), secret, OURS, []), Deny)
+    precedents = Precedents(policy, collection_of(), ())
+    assert isinstance(precedents.decide(incident(), OURS), Whole)
+    assert isinstance(precedents.decide(secret, OURS), Deny)
+
+
+@pytest.mark.parametrize("comment", ["// the reader's own\n", '// "\n'])
+def test_a_comment_hides_no_reader(comment):
+    rule = {"id": "r", "when": f"{comment}readers.exists(r, r.country == 'LV')", "then": "deny"}
+    (read,) = policy_of(rule).rules
+    assert read.depends_on_readers
+    assert read.reader_attributes == {"country"}
+
+
+@pytest.mark.parametrize("first", [50, Decimal("50.0")])
+def test_what_is_equal_but_not_the_same_number_is_decided_for_itself(first):
+    rule = {"id": "odd", "when": "object.confidence % 2 == 1", "then": "deny"}
+    policy = policy_of(ALLOW_ALL, rule)
+    precedents = Precedents(policy, collection_of(), ())
+    for confidence in (first, 50, Decimal("50.0")):
+        value = incident() | {"confidence": confidence}
+        alone = decide(policy, collection_of(), value, OURS, [])
+        assert precedents.decide(value, OURS) == alone, confidence
+    assert isinstance(decide(policy, collection_of(), incident() | {"confidence": 50}, OURS, []), Whole)
+    assert isinstance(
+        decide(policy, collection_of(), incident() | {"confidence": Decimal("50.0")}, OURS, []), Stuck
+    )

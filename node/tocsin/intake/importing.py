@@ -168,6 +168,7 @@ async def assess(
     It makes a version, and no later import overwrites it. Raises NotFound for an incident that was not made
     here: somebody else's is classified by its creator.
     """
+    await releases.lock_all(tx)
     held = (await objects.newest(tx, [incident])).get(incident)
     findings = read_effects(held.value) if held else None
     if held is None or findings is None or not await records.belonging_to(tx, [incident]):

@@ -7,6 +7,7 @@ which keeps it out and recalls nothing, unless another rule denies for certain (
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -84,12 +85,13 @@ class Precedents:
             provenance,
             value["type"],
             tuple(value.get("object_marking_refs", ())),
-            *(value.get(name) for name in self._properties),
+            *(_exactly(value.get(name)) for name in self._properties),
         )
         if self._effects:
             said = said_of_effects(value)
             alike += tuple(
-                tuple(found) if isinstance(found := said[name], list) else found for name in self._effects
+                tuple(found) if isinstance(found := said[name], list) else _exactly(found)
+                for name in self._effects
             )
         decision = self._decided.get(alike)
         if decision is None:
@@ -100,6 +102,11 @@ class Precedents:
 
 
 _MOST_PRECEDENTS = 10_000
+
+
+def _exactly(value: Any) -> Any:
+    """50 and 50.0 are equal here, but not alike to an expression."""
+    return (type(value), value) if isinstance(value, int | float | Decimal) else value
 
 
 def counts_as(collection: CollectionSettings, value: Mapping[str, Any], provenance: Provenance) -> Tlp:

@@ -182,6 +182,7 @@ async def apply_unnoticed(store: Store, proposed: Configuration, node: Node) -> 
 
 async def _carry_out(tx: Transaction, proposed: Configuration, node: Node, now: int) -> Plan:
     await applied.alone(tx)
+    await releases.lock_all(tx)
     current = await applied.in_force_sha256(tx)
     before = await in_force(tx) if current else None
     was = {row.id: row for row in await releases.collections(tx)}

@@ -137,13 +137,11 @@ def _is_ours(version: HeldVersion) -> bool:
 
 
 async def _collections(tx: Transaction, key: str | None) -> dict[str, str]:
-    """The collections that a word is for, held from before their logs are looked at until the word counts."""
-    known = {row.key: row.id for row in await releases.collections(tx)}
+    """The collections that a word is for; all are held from before their logs are looked at until it counts."""
+    known = {row.key: row.id for row in await releases.lock_all(tx)}
     if key is not None and key not in known:
         raise NotFound(f"no collection {key!r}")
-    meant = known if key is None else {key: known[key]}
-    await releases.lock(tx, meant.values())
-    return meant
+    return known if key is None else {key: known[key]}
 
 
 async def _standing(tx: Transaction, collection_id: str, ids: Sequence[str]) -> set[str]:

@@ -29,7 +29,7 @@ async def delete_posted(
     stands as a redacted copy is deleted under the id it was posted with. Raises NotFound when nothing of it is
     here to delete, NotAllowed when it stands here and somebody else brought it.
     """
-    collection_id = {row.key: row.id for row in await releases.collections(tx)}[key]
+    collection_id = {row.key: row.id for row in await releases.lock_all(tx)}[key]
     posting = (await postings.postings(tx, collection_id, [object_id])).get(object_id)
     if posting is None or posting.party_id != party.id:
         if object_id in await releases.standing(tx, collection_id, [object_id]):

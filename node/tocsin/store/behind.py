@@ -8,7 +8,6 @@ latest.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any, TypeVarTuple, overload
 
 from sqlalchemy import CursorResult, Dialect, Executable
@@ -76,9 +75,21 @@ class Line:
             self._behind = None
 
     async def give_up(self) -> None:
-        """Wait for what is written behind, whatever becomes of it: it is undone anyway."""
-        with suppress(Exception):
-            await self.settle()
+        """Wait for what is written behind, whatever becomes of it: it is undone anyway.
+
+        However often the caller is cancelled meanwhile: what is still to be written must not follow the undoing.
+        """
+        behind, self._behind = self._behind, None
+        cancelled: asyncio.CancelledError | None = None
+        while behind is not None and not behind.done():
+            try:
+                await asyncio.wait([behind])
+            except asyncio.CancelledError as why:
+                cancelled = why
+        if behind is not None and not behind.cancelled():
+            behind.exception()  # looked at, so that nobody is told of it
+        if cancelled is not None:
+            raise cancelled
 
     def _after(self, work: Callable[[], Awaitable[Any]]) -> None:
         before = self._behind
