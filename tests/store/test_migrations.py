@@ -12,7 +12,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tocsin.errors import Refused
-from tocsin.store import audit, migrations, transaction
+from tocsin.store import audit, migrations, objects, transaction
 from tocsin.store.tables import metadata
 from tocsin.store.transaction import Store
 
@@ -220,3 +220,31 @@ async def test_what_the_first_schema_kept_is_there_in_the_second(empty_database_
     assert now["source"]["creator"] == OLD_ROWS["object_version"]["creator"]
     store = await Store.open(empty_database_url, require_durable=False)
     await store.close()
+
+
+async def test_what_an_object_names_is_kept_of_the_earliest_databases_too(empty_database_url):
+    """They noted it for the object as a whole."""
+    if empty_database_url.startswith("sqlite"):
+        transaction._make_file(transaction._target(empty_database_url).file)
+    version = OLD_ROWS["object_version"]
+
+    def begin(connection):
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("DROP TABLE reference"))
+        connection.execute(text("CREATE TABLE reference (source_id VARCHAR, target_id VARCHAR)"))
+        names = ", ".join(version)
+        values = ", ".join(f":{name}" for name in version)
+        connection.execute(text(f"INSERT INTO object_version ({names}) VALUES ({values})"), version)
+        connection.execute(text("INSERT INTO reference VALUES (:id, 'identity--2')"), {"id": version["id"]})
+
+    await _inside(empty_database_url, begin)
+    await Store.create(empty_database_url)
+    store = await Store.open(empty_database_url, require_durable=False)
+    try:
+        async with store.reading() as tx:
+            assert await objects.names_of(tx, [version["id"]]) == {"identity--2"}
+            assert await objects.referring(tx, ["identity--2"]) == {version["id"]}
+    finally:
+        await store.close()

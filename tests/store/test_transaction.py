@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from postgresql_server import FAST, start
 from samples import incident, keep
 from tocsin.errors import BadInput, NotFound, Refused, Unavailable
-from tocsin.store import audit, objects, transaction
+from tocsin.store import audit, objects, releases, transaction
 from tocsin.store.tables import token
 from tocsin.store.transaction import Store
 
@@ -364,3 +364,47 @@ async def test_two_that_wait_for_each_other_are_unavailable_not_stuck(postgresql
     finally:
         await store.close()
     assert [type(end) for end in ended if end is not None] == [Unavailable]
+
+
+# --- PostgreSQL alone ----------------------------------------------------------------------------------------
+
+
+async def test_what_is_committed_stays_acknowledged_though_its_rows_cannot_be_counted(make_database, monkeypatch):
+    class Gone:
+        async def connect(self):
+            raise OSError("no connection")
+
+    store = await Store.open(make_database("postgresql"), require_durable=False)
+    writer = store._writer
+    try:
+        async with store.writing() as tx:
+            await audit.append(tx, "event", "subject", {}, 1)
+            tx.wrote(1_000)
+            monkeypatch.setattr(store, "_writer", Gone())
+        assert store._unanalysed == 0  # it was tried
+        async with store.reading() as tx:
+            assert len(await audit.entries(tx)) == 1
+    finally:
+        monkeypatch.setattr(store, "_writer", writer)
+        await store.close()
+
+
+async def test_writers_follow_one_another_where_there_is_no_collection_to_hold(make_database):
+    store = await Store.open(make_database("postgresql"), require_durable=False)
+    held = asyncio.Event()
+
+    async def second():
+        async with store.writing() as tx:
+            await releases.lock_all(tx)
+            held.set()
+
+    try:
+        async with store.writing() as tx:
+            assert await releases.lock_all(tx) == []
+            waiting = asyncio.create_task(second())
+            await asyncio.sleep(0.2)
+            assert not held.is_set()
+        await waiting
+        assert held.is_set()
+    finally:
+        await store.close()

@@ -65,6 +65,8 @@ class Line:
                 return
             self._after(lambda: driver.write_apart(statement, rows))
         else:
+            if not driver.is_in_transaction():  # type: ignore[union-attr]  # asyncpg's; SQLAlchemy begins late
+                await self.exec_driver_sql("SELECT 1")
             columns = [list(column) for column in zip(*rows, strict=True)]
             self._after(lambda: driver.execute(statement, *columns))  # type: ignore[union-attr]  # asyncpg's
 

@@ -108,7 +108,7 @@ def _statement(table: Table, columns: tuple[str, ...], conflict: Conflict | None
         f"c{number}::json" if kind == "json" else f"c{number}" for number, kind in enumerate(kinds, start=1)
     )
     names = ", ".join(f"c{number}" for number, _ in enumerate(kinds, start=1))
-    return f"{into} SELECT {given} FROM unnest({arrays}) AS given ({names}){end}"  # noqa: S608
+    return f"{into} SELECT {given} FROM unnest({arrays}) AS given ({names}){end}"  # noqa: S608  (our own names)
 
 
 def _listed(names: Iterable[str]) -> str:

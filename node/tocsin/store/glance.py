@@ -132,10 +132,10 @@ async def _weighed(cursor: sqlite3.Cursor, max_bytes: int) -> tuple[list[Any], b
 
 @dataclass(slots=True)
 class _Line:
-    """A connection, and the session of the witness that answered after it was opened.
+    """A connection, and that of the witness which answered after this one was opened.
 
-    So it saw no crash that this session did not see: if its server had gone down after a moment of that session,
-    either could not have answered since.
+    So this one outlived no crash of the server that the witness's did not outlive as well: had the server gone
+    down after a moment that was taken there, neither could have answered since.
     """
 
     connection: asyncpg.Connection

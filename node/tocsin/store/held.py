@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from tocsin.errors import NotFound
 from tocsin.stix.canonical import read_json
-from tocsin.stix.objects import ObjectVersion, named
+from tocsin.stix.objects import ObjectVersion, creator_of, named
 
 Say = Literal["put", "withdraw", "revoke"]
 
@@ -82,8 +82,7 @@ class HeldVersion:
 
     @property
     def creator(self) -> str | None:
-        ref = self.value.get("created_by_ref")
-        return ref if isinstance(ref, str) else None
+        return creator_of(self.value)
 
     @property
     def authentic(self) -> bool:

@@ -79,7 +79,8 @@ async def add_versions(tx: Transaction, versions: Sequence[ObjectVersion], *, re
     if missing:
         await _insert(tx, [missing[key] for key in sorted(missing)], kept, received)
     if late := [version for key, version in missing.items() if key not in kept]:
-        await _look_up(tx, late, kept)  # another transaction was quicker
+        tx.fresh.forget(version.id for version in late)  # another transaction was quicker
+        await _look_up(tx, late, kept)
     tx.wrote(sum(stored.new for stored in kept.values()))
     first = set()
     answers = []

@@ -10,6 +10,7 @@ Whatever may succeed when asked again (a lock not had in time, a lost connection
 """
 
 import asyncio
+import logging
 import os
 import sqlite3
 import time
@@ -39,6 +40,8 @@ from tocsin.store.inline import READER, WRITER
 from tocsin.store.migrations import Revision, revision_of, upgrade
 from tocsin.store.moment import Moment, PostgresqlWitness, SqliteWitness, Witness
 from tocsin.store.passing import DRIVER_ERRORS, no_database, not_let_in, passing
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], int]
 
@@ -212,8 +215,8 @@ class Store:
                     except BaseException:
                         await tx.connection.give_up()
                         raise
-                if tx.on_postgresql and tx._written:
-                    await self._analyse(tx._written)
+            if tx.on_postgresql and tx._written:
+                await self._analyse(tx._written)
 
     @asynccontextmanager
     async def _in_turn(self) -> AsyncIterator[None]:
@@ -241,8 +244,11 @@ class Store:
         if not self._unanalysed >= self._analyse_at <= _ANALYSE_TO:
             return
         self._unanalysed, self._analyse_at = 0, self._analyse_at * 2
-        async with _connected(self._writer) as connection, connection.begin():
-            await connection.execute(text("ANALYZE (SKIP_LOCKED) object_version, source, reference, release"))
+        try:
+            async with _connected(self._writer) as connection, connection.begin():
+                await connection.execute(text("ANALYZE (SKIP_LOCKED) object_version, source, reference, release"))
+        except (DBAPIError, Unavailable) as why:  # what was written is committed, whatever becomes of this
+            log.warning("PostgreSQL did not count its rows: %s", why)
 
 
 # --- addresses -----------------------------------------------------------------------------------------------

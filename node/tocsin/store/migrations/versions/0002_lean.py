@@ -27,16 +27,30 @@ _KEPT = {
 
 def upgrade() -> None:
     for table, columns in _KEPT.items():
-        found = table if table != "source" else "source JOIN object_version ON seq = version_seq"
+        found = _found(table)
         op.execute(f"CREATE TABLE aside_{table} AS SELECT {columns} FROM {found}")  # noqa: S608  (our own names)
         op.drop_table(table)
     _make()
     for table, columns in _KEPT.items():
-        op.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM aside_{table}")  # noqa: S608
+        op.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM aside_{table}")  # noqa: S608  (the same)
         op.drop_table(f"aside_{table}")
     _index()
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER TABLE object_version SET (toast_tuple_target = 8160)")
+
+
+def _found(table: str) -> str:
+    """Where the rows of a table come from."""
+    if table == "source":
+        return "source JOIN object_version ON seq = version_seq"
+    columns = {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
+    if table == "reference" and "version_seq" not in columns:
+        # the earliest databases noted what an object names, and not in which version: every version, then
+        return (
+            "(SELECT DISTINCT seq AS version_seq, target_id FROM reference "
+            "JOIN object_version ON id = source_id) AS noted"
+        )
+    return table
 
 
 def _make() -> None:
