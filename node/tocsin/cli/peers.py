@@ -59,7 +59,7 @@ def add(
     user: Annotated[str | None, typer.Option("--user", metavar="U", help="For basic: our name there.")] = None,
     home: HomeOption = None,
 ) -> None:
-    """Write a peer into tocsin.yaml. Nothing is read from it, or offered to it, before `tocsin apply`."""
+    """Write a peer into tocsin.yaml. It counts from `tocsin apply` on, or the next start of `tocsin serve`."""
     folder = home_of(home)
     before = folder.configuration_files()
     if not NAME.match(name):
@@ -97,12 +97,33 @@ def _with_peer(text: str, name: str, entry: dict[str, Any]) -> str:
     made = CommentedMap(entry)
     if "pull" in entry:
         made["pull"] = CommentedSeq([_in_line(one) for one in entry["pull"]])
-    if known:
-        known[name] = made
-        stream = StringIO()
-        yaml.dump(tree, stream)
-        return stream.getvalue()
-    return _with_first_peer(text, name, made, yaml)
+    if not known:
+        return _with_first_peer(text, name, made, yaml)
+    if (further := _after_the_others(text, name, made, yaml)) is not None:
+        return further
+    known[name] = made  # the others stand on one line
+    stream = StringIO()
+    yaml.dump(tree, stream)
+    return stream.getvalue()
+
+
+def _after_the_others(text: str, name: str, made: CommentedMap, yaml: YAML) -> str | None:
+    """Written as text below the last peer, because the comments that follow it belong to what comes next."""
+    lines = text.splitlines(keepends=True)
+    begin = next((n for n, line in enumerate(lines) if line.split("#")[0].rstrip() == "peers:"), None)
+    if begin is None:
+        return None
+    last, indent = begin, ""
+    for number, line in enumerate(lines[begin + 1 :], start=begin + 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            if not line[0].isspace():
+                break
+            last, indent = number, indent or line[: len(line) - len(line.lstrip())]
+    stream = StringIO()
+    yaml.dump({name: made}, stream)
+    entry = "".join(indent + line for line in stream.getvalue().splitlines(keepends=True))
+    ended = "" if lines[last].endswith("\n") else "\n"
+    return "".join([*lines[: last + 1], ended, entry, *lines[last + 1 :]])
 
 
 def _with_first_peer(text: str, name: str, made: CommentedMap, yaml: YAML) -> str:

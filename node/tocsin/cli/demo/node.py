@@ -59,7 +59,7 @@ class DemoNode:
     def start(self) -> None:
         """Start serving. The commands typed beside it work on the same home."""
         with self._log.open("wb") as log, _uninterrupted():
-            self._server = subprocess.Popen(  # noqa: S603  (as above)
+            self._server = subprocess.Popen(  # noqa: S603  (our own command)
                 [*_COMMAND, "serve", "--port", str(self.port), "--home", str(self.home)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
