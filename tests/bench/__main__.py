@@ -67,6 +67,12 @@ def _machine(bench: Bench) -> report.Machine:
     return report.machine(bench.postgresql_version())
 
 
+_AGAINST = (
+    "what to compare with; all, unless given. PostgreSQL and medallion come with the extra dev; OpenTAXII is "
+    "installed in an environment of its own when it is first asked for"
+)
+
+
 def _options(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
@@ -77,12 +83,12 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help="below; all, unless named")
     parser.add_argument("--quick", action="store_true", help="small sizes: about two minutes in all")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="of the node; both, unless given")
-    parser.add_argument("--against", nargs="*", choices=REFERENCES, help="what to compare with; all, unless given")
+    parser.add_argument("--against", nargs="*", choices=REFERENCES, help=_AGAINST)
     parser.add_argument("--objects", type=int, help="in a filled collection")
     parser.add_argument("--posts", type=int, help="objects written in one repeat")
     parser.add_argument("--records", type=int, help="imported in one repeat")
     parser.add_argument("--sizes", type=int, nargs="+", help="of collections, for growth")
-    parser.add_argument("--repeats", type=int)
+    parser.add_argument("--repeats", type=int, help="of everything; medians are shown")
     parser.add_argument("--seconds", type=float, help="the longest that one repeat of one target may take")
     parser.add_argument("--poll-seconds", type=float, help="of one repeat of small requests")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
