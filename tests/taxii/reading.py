@@ -20,6 +20,16 @@ SOFTWARE = {  # has neither, and a property called `version`, which is not a ver
 }
 
 
+READABLE = (
+    "/taxii2/",
+    "/exchange/",
+    "/exchange/collections/",
+    "",
+    "manifest/",
+    "objects/",
+)  # what a reader may GET
+
+
 def ids(answer):
     return [one["id"] for one in answer.json().get("objects", [])]
 

@@ -55,8 +55,7 @@ class ObjectVersion:
 
     @property
     def creator(self) -> str | None:
-        ref = self.value.get("created_by_ref")
-        return ref if isinstance(ref, str) else None
+        return creator_of(self.value)
 
     @property
     def references(self) -> References:
@@ -70,6 +69,12 @@ class ObjectVersion:
     def named(self) -> set[str]:
         """As `named` of its value."""
         return {target for _, target in self.references.named} | extension_ids(self.value)
+
+
+def creator_of(value: Mapping[str, Any]) -> str | None:
+    """The identity that an object says created it."""
+    ref = value.get("created_by_ref")
+    return ref if isinstance(ref, str) else None
 
 
 def read_object(raw: bytes, limits: Limits = LIMITS) -> ObjectVersion:
