@@ -83,12 +83,12 @@ async def receive(
 
     Our own policies then decide what of it goes on to our readers. The caller commits.
     """
-    sitting = await sit(tx, configuration, node)
+    courts = await sit(tx, configuration, node)
     waiting = await _waiting_for(tx, offered)
     received = await _take(tx, node, offered, party, remote(collection_id), now)
     arrived = dict.fromkeys(item.id for item in received if item.outcome == "stored")
     if arrived:
-        await release_before(tx, sitting, [*arrived, *waiting], now=now)
+        await release_before(tx, courts, [*arrived, *waiting], now=now)
         await audit.append(tx, "received", party.name, {"collection": collection_id, "stored": len(arrived)}, now)
     return received
 
@@ -114,14 +114,14 @@ async def receive_posts(
 
     What the writer is told depends on nothing outside that collection's log. The caller commits.
     """
-    sitting = await sit(tx, configuration, node)
+    courts = await sit(tx, configuration, node)
     waiting = await _waiting_for(tx, offered)
-    collection_id = next(court.collection_id for court in sitting.courts if court.key == key)
+    collection_id = next(court.collection_id for court in courts if court.key == key)
     received = await _take(tx, node, offered, party, collection_id, now, posted=True)
     taken = list(dict.fromkeys(item.id for item in received if item.outcome != "refused" and not item.reason))
     posted_before = await postings.postings(tx, collection_id, taken)
     await postings.put_postings(tx, collection_id, taken, party.id, now)
-    outcomes = await release_before(tx, sitting, [*taken, *waiting], now=now)
+    outcomes = await release_before(tx, courts, [*taken, *waiting], now=now)
     here = {outcome.object_id: outcome for outcome in outcomes if outcome.collection == key}
     denied = {id_ for id_ in taken if (found := here.get(id_)) and found.what != "stuck" and not found.stands_as}
     stuck = {id_ for id_ in taken if (found := here.get(id_)) and found.what == "stuck"}
@@ -194,7 +194,7 @@ async def withdraw_word(
     now: int,
 ) -> None:
     """`party` takes back (id, sha256)s that it offered through its collection: its own word, nobody else's."""
-    sitting = await sit(tx, configuration, node)
+    courts = await sit(tx, configuration, node)
     wanted = set(object_versions)
     ids = sorted({id_ for id_, _ in wanted})
     words = [
@@ -204,7 +204,7 @@ async def withdraw_word(
         if (version.id, version.sha256) in wanted and _offers(version, party, remote(collection_id))
     ]
     await objects.set_words(tx, words)
-    await release_before(tx, sitting, ids, now=now)
+    await release_before(tx, courts, ids, now=now)
     await objects.forget_unheld(tx, ids)
 
 

@@ -8,7 +8,7 @@ from tocsin.policy.decision import Reason
 from tocsin.sharing.judging import Verdict, judge
 from tocsin.sharing.node import Node
 from tocsin.sharing.subjects import Court
-from tocsin.store import releases
+from tocsin.store import parties, releases
 from tocsin.store.transaction import Transaction
 
 
@@ -33,10 +33,11 @@ async def explain(
 ) -> list[Explanation]:
     """The explanation for each collection, or for the one named `key`, in the order of the configuration."""
     rows = {row.key: row.id for row in await releases.collections(tx)}
+    people = {party.id: party for party in await parties.parties(tx)}
     found = []
     for name in configuration.settings.collections:
         if name in rows and (key is None or name == key):
-            court = Court(configuration, node, name, rows[name])
+            court = Court(configuration, node, name, rows[name], people)
             verdicts = await judge(tx, court, [object_id])
             found += [_explanation(court, verdict) for verdict in verdicts if verdict.id == object_id]
     return found

@@ -8,7 +8,7 @@ definitions, and creators, which need no rule where they are named, revocations,
 judge, and what another collection lets in.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tocsin.policy.attributes import Provenance
@@ -37,9 +37,7 @@ class Newcomers:
     creators: dict[str, set[str]] = field(default_factory=dict)
 
 
-async def tell_apart(
-    tx: Transaction, court: Court, people: Mapping[str, Party], ids: Iterable[str]
-) -> tuple[Newcomers, list[str]]:
+async def tell_apart(tx: Transaction, court: Court, ids: Iterable[str]) -> tuple[Newcomers, list[str]]:
     """The newcomers among these objects, and the rest, in their order."""
     newcomers = Newcomers()
     entered = tx.fresh.written(log_of(court.collection_id))
@@ -52,7 +50,7 @@ async def tell_apart(
             continue
         (source,) = version.sources
         if source not in provenances:
-            provenances[source] = _posters(court, people.get(source.party_id), source)
+            provenances[source] = _posters(court, court.people.get(source.party_id), source)
         provenance = provenances[source]
         decision = _decided(court, version, provenance) if provenance is not None else None
         if isinstance(decision, Deny):

@@ -6,8 +6,7 @@ judging goes on until nothing changes any more.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -25,7 +24,6 @@ from tocsin.store import audit, copies, objects, parties, publications, records,
 from tocsin.store import configuration as applied
 from tocsin.store.copies import CopyLink
 from tocsin.store.objects import Word
-from tocsin.store.parties import Party
 from tocsin.store.releases import Entry, Standing
 from tocsin.store.transaction import Transaction
 
@@ -67,32 +65,26 @@ async def release(
     return await release_before(tx, await sit(tx, configuration, node), object_ids, now=now, keys=keys)
 
 
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    """All courts of this node, with the heads of their logs held, and who the parties are."""
+async def sit(tx: Transaction, configuration: Configuration, node: Node) -> tuple[Court, ...]:
+    """All courts of this node, with the heads of their logs held to the end of the transaction.
 
-    courts: tuple[Court, ...]
-    people: Mapping[str, Party]
-
-
-async def sit(tx: Transaction, configuration: Configuration, node: Node) -> Sitting:
-    """Hold the heads of all logs to the end of the transaction; who brings objects does so before anything else.
-
-    Raises Unavailable where another configuration came into force while this waited: it was judged before this
+    Who brings objects asks for them before anything else. Raises Unavailable where another configuration came into force while this waited: it was judged before this
     could be, and nothing may enter by the rules of the one before (DESIGN 2.5).
     """
     rows = {row.key: row.id for row in await releases.lock_all(tx)}
     if await applied.in_force_sha256(tx) != configuration.sha256:
         raise Unavailable("another configuration has just come into force")
-    courts = tuple(
-        Court(configuration, node, key, rows[key]) for key in configuration.settings.collections if key in rows
+    people = {party.id: party for party in await parties.parties(tx)}
+    return tuple(
+        Court(configuration, node, key, rows[key], people)
+        for key in configuration.settings.collections
+        if key in rows
     )
-    return Sitting(courts, {party.id: party for party in await parties.parties(tx)})
 
 
 async def release_before(
     tx: Transaction,
-    sitting: Sitting,
+    courts: Sequence[Court],
     object_ids: Iterable[str],
     *,
     now: int,
@@ -101,21 +93,19 @@ async def release_before(
     """The same as `release`, by courts that sit already."""
     asked = list(dict.fromkeys(object_ids))
     outcomes = []
-    for court in sitting.courts:
+    for court in courts:
         if keys is None or court.key in keys:
-            outcomes += await _release_in(tx, court, sitting.people, asked, now)
+            outcomes += await _release_in(tx, court, asked, now)
     return outcomes
 
 
-async def _release_in(
-    tx: Transaction, court: Court, people: Mapping[str, Party], asked: list[str], now: int
-) -> list[Outcome]:
+async def _release_in(tx: Transaction, court: Court, asked: list[str], now: int) -> list[Outcome]:
     found: dict[str, Outcome] = {}
     stuck: list[Reason] = []
     asked_for = frozenset(asked)
     wave = asked
     while wave:
-        newcomers, rest = await tell_apart(tx, court, people, wave)
+        newcomers, rest = await tell_apart(tx, court, wave)
         verdicts = await judge(tx, court, rest, newcomers)
         entries, outcomes = _let_in(court, newcomers)
         for verdict in verdicts:

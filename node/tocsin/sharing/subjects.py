@@ -20,7 +20,7 @@ from tocsin.policy.rules import Policy
 from tocsin.settings import CollectionSettings
 from tocsin.sharing.node import OURS, Node
 from tocsin.stix.objects import FREE_TYPES
-from tocsin.store import objects, parties, publications, records
+from tocsin.store import objects, publications, records
 from tocsin.store.objects import HeldVersion, Source
 from tocsin.store.parties import Party
 from tocsin.store.publications import Publication
@@ -35,12 +35,14 @@ _EVERYTHING = "\uffff"  # sorts above every version key
 
 @dataclass(frozen=True, slots=True)
 class Court:
-    """Before what the objects of one collection are judged: its rules and readers, and the node that judges."""
+    """Before what the objects of one collection are judged: its rules and readers, the node that judges, and who
+    everybody is (by party id) on whose word something is held."""
 
     configuration: Configuration
     node: Node
     key: str
     collection_id: str
+    people: Mapping[str, Party] = field(repr=False)
     settings: CollectionSettings = field(init=False)
     policy: Policy = field(init=False)
     readers: tuple[Reader, ...] = field(init=False)
@@ -101,8 +103,7 @@ async def load_subjects(
     incidents = {one.incident_id for found in belongings.values() for one in found}
     words = await publications.publications(tx, sorted({*ids, *incidents}))
     assessed = await records.assessed(tx, sorted(incidents))
-    people = {party.id: party for party in await parties.parties(tx)}
-    hearing = _Hearing(court, words, assessed, people)
+    hearing = _Hearing(court, words, assessed)
     return {
         id_: hearing.subject(id_, offered.get(id_, []), belongings.get(id_, []), standing.get(id_)) for id_ in ids
     }
@@ -127,12 +128,11 @@ class _Cover:
 
 @dataclass(frozen=True, slots=True)
 class _Hearing:
-    """What is known beside the objects themselves: people's words, assessments, and who the parties are."""
+    """What is known beside the objects themselves: people's words and assessments."""
 
     court: Court
     words: Mapping[tuple[str, str, str], Publication]
     assessed: set[str]
-    people: Mapping[str, Party]
 
     def subject(
         self, id_: str, versions: Sequence[HeldVersion], belongings: Sequence[Belonging], standing: Standing | None
@@ -212,7 +212,7 @@ class _Hearing:
                         versions=tuple(version for version, _ in told),
                         provenance=provenance_of(
                             self.court,
-                            self.people.get(source.party_id),
+                            self.court.people.get(source.party_id),
                             source,
                             reviewed=bool(self.assessed & set(covers)),
                         ),
@@ -224,7 +224,7 @@ class _Hearing:
 
     def _hops(self, source: Source) -> int:
         """0 for what is ours or what an account brought to us; else one more than the peer's count."""
-        party = self.people.get(source.party_id)
+        party = self.court.people.get(source.party_id)
         return 0 if party is None or party.kind == "account" else source.hops + 1
 
 
