@@ -68,8 +68,9 @@ async def release(
 async def sit(tx: Transaction, configuration: Configuration, node: Node) -> tuple[Court, ...]:
     """All courts of this node, with the heads of their logs held to the end of the transaction.
 
-    Who brings objects asks for them before anything else. Raises Unavailable where another configuration came into force while this waited: it was judged before this
-    could be, and nothing may enter by the rules of the one before (DESIGN 2.5).
+    Who brings objects asks for them before anything else. Raises Unavailable where another configuration came into
+    force meanwhile: it was judged before this could be, and nothing may enter by the rules of the one before
+    (DESIGN 2.5).
     """
     rows = {row.key: row.id for row in await releases.lock_all(tx)}
     if await applied.in_force_sha256(tx) != configuration.sha256:
