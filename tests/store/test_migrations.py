@@ -104,6 +104,7 @@ async def test_the_schema_of_a_newer_tocsin_is_refused_and_left_alone(database_u
 
         return age
 
+    newest = await _inside(database_url, lambda connection: migrations.revision_of(connection).newest)
     await _inside(database_url, age_to("9999"))
     try:
         for opening in (Store.open(database_url, require_durable=False), Store.create(database_url)):
@@ -115,7 +116,7 @@ async def test_the_schema_of_a_newer_tocsin_is_refused_and_left_alone(database_u
         await _inside(
             database_url,
             lambda connection: (
-                connection.execute(text("UPDATE alembic_version SET version_num = '0002'")) and None
+                connection.execute(text(f"UPDATE alembic_version SET version_num = '{newest}'")) and None
             ),
         )
 

@@ -39,7 +39,8 @@ __all__ = ["Entry", "Form", "Head", "Op"]  # what callers of `append` and `lock`
 
 @dataclass(frozen=True, slots=True)
 class CollectionRow:
-    """A collection: `key` is its label in `tocsin.yaml`; `stuck` says why new things are kept out, or is None."""
+    """A collection: `key` is its label in `tocsin.yaml`; `stuck` says why new things are kept out, or is None.
+    `epoch`: positions of this log mean something within it."""
 
     id: str
     key: str
@@ -47,6 +48,7 @@ class CollectionRow:
     last_position: int
     standing: int
     stuck: str | None
+    epoch: str
 
 
 # --- collections ---------------------------------------------------------------------------------------------
@@ -64,7 +66,14 @@ async def ensure_collections(
     same = {key: by_id[id_] for key, id_ in keys.items() if id_ in by_id and by_id[id_] not in keys}
     await _rename(tx, {**renamed, **same})
     rows = [
-        {"id": id_ or str(uuid.uuid4()), "key": key, "made": now, "last_position": 0, "standing": 0}
+        {
+            "id": id_ or str(uuid.uuid4()),
+            "key": key,
+            "made": now,
+            "last_position": 0,
+            "standing": 0,
+            "epoch": str(uuid.uuid4()),
+        }
         for key, id_ in sorted(keys.items())
     ]
     for batch in in_batches(rows):
@@ -97,7 +106,7 @@ async def collections(tx: Transaction) -> list[CollectionRow]:
 
 
 def _collection(row: Row[Any]) -> CollectionRow:
-    return CollectionRow(row.id, row.key, row.made, row.last_position, row.standing, row.stuck)
+    return CollectionRow(row.id, row.key, row.made, row.last_position, row.standing, row.stuck, row.epoch)
 
 
 async def lock(tx: Transaction, collection_ids: Iterable[str]) -> dict[str, Head]:

@@ -211,6 +211,8 @@ collection = Table(
     Column("last_position", BigInteger, nullable=False),  # the row to lock for every write to the log
     Column("standing", BigInteger, nullable=False, server_default=text("0")),  # current entries
     Column("stuck", Text),  # why new things are kept out, or null
+    # positions mean something within one epoch: it is another after the log was restored from a copy
+    Column("epoch", Bytewise, nullable=False, server_default=text("''")),
 )
 
 # The append-only log of what a collection's readers may see. `position` is TAXII's `date_added`.
@@ -310,6 +312,112 @@ grant = Table(
     Index("ix_grant_collection_id_party_id", "collection_id", "party_id"),
 )
 
+# What was really asked for, as evidence, noted within a second: the entries of a log that a party was sent.
+# Asking on and on makes one row longer; `whole` is false where a filter left entries out in between.
+fetch = Table(
+    "fetch",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("party_id", Bytewise, nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
+    Column("first_position", BigInteger, nullable=False),
+    Column("last_position", BigInteger, nullable=False),
+    Column("whole", Boolean, nullable=False),
+    Column("began", BigInteger, nullable=False),
+    Column("ended", BigInteger, nullable=False),
+    Index("ix_fetch_collection_id_party_id", "collection_id", "party_id"),
+)
+
+# What a node told us it did with a withdrawal (or revocation) of ours, by that entry's position.
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    Column("party_id", Bytewise, nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("object_id", Bytewise, nullable=False),
+    Column("outcome", String, nullable=False),  # purged | retained | refused
+    Column("reason", Text, nullable=False),
+    Column("open", Integer, nullable=False),  # of those it had passed it on to, who have not answered it yet
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("party_id", "collection_id", "position"),
+    CheckConstraint("outcome IN ('purged', 'retained', 'refused')", name="outcome"),
+    sqlite_with_rowid=False,
+)
+
+# What a person took back from readers, and may not come back until it is published by name. `collection_id` is ''
+# for all collections.
+withdrawal = Table(
+    "withdrawal",
+    metadata,
+    Column("object_id", Bytewise, nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),  # who, as the audit has it
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("object_id", "collection_id"),
+    sqlite_with_rowid=False,
+)
+
+# What a person wants to happen to an incident later: it is let in, taken back, or marked with a lower TLP.
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("incident_id", Bytewise, nullable=False, index=True),
+    Column("collection_id", Bytewise, nullable=False),  # '' for all
+    Column("kind", String, nullable=False),  # publish | withdraw | downgrade
+    Column("due", BigInteger, nullable=False, index=True),
+    Column("details", JSON, nullable=False),
+    Column("by", String, nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Column("done", BigInteger),  # when it was carried out, or given up
+    Column("outcome", Text),  # what became of it, in words
+    CheckConstraint("kind IN ('publish', 'withdraw', 'downgrade')", name="kind"),
+)
+
+# The words of several persons where a collection wants more than one: each counts once, for one version.
+approval = Table(
+    "approval",
+    metadata,
+    Column("incident_id", Bytewise, nullable=False),
+    Column("collection_id", Bytewise, nullable=False),
+    Column("by", Bytewise, nullable=False),
+    Column("version_key", Bytewise, nullable=False),
+    Column("follow", Boolean, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("incident_id", "collection_id", "by"),
+    sqlite_with_rowid=False,
+)
+
+# What was erased: the fact is kept, so that it neither comes back nor is looked for. `sha256` '': every version.
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("object_id", Bytewise, nullable=False),
+    Column("sha256", Bytewise, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("object_id", "sha256"),
+    sqlite_with_rowid=False,
+)
+
+# The seals by which each log vouches for what was written to it: a hash over the seal before and the rows from
+# `first` to `last`. `log`: `release <collection id>`, `grant`, `configuration`, `audit`.
+seal = Table(
+    "seal",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("log", Bytewise, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("sha256", Bytewise, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    UniqueConstraint("log", "last"),
+)
+
 # --- the node itself -----------------------------------------------------------------------------------------
 
 # Every configuration that was applied, with the text of its files; the one with the greatest seq is in force.
@@ -333,6 +441,16 @@ audit = Table(
     Index("ix_audit_subject", "subject"),
 )
 
+# Whom nothing is given, and from whom nothing is taken, for now. `party_id` is '' for everybody.
+pause = Table(
+    "pause",
+    metadata,
+    Column("party_id", Bytewise, primary_key=True),
+    Column("because", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
 # --- peers ---------------------------------------------------------------------------------------------------
 
 # Where we stand in reading one collection of one peer. The cursor moves by compare-and-set with its page.
@@ -348,7 +466,52 @@ pull = Table(
     Column("due", BigInteger, nullable=False, server_default=text("0")),
     Column("last_success", BigInteger),
     Column("last_error", Text),
+    Column("epoch", Bytewise),  # of the peer's log, that the cursor belongs to
+    Column("skew", BigInteger),  # µs by which its clock was ahead of ours when it last answered
+    Column("compared", BigInteger),  # when what it offers and what we hold were last compared
+    Column("difference", Text),  # what that found, in words; null: in step
     PrimaryKeyConstraint("party_id", "wanted"),
+)
+
+# What we owe a peer: an answer to a withdrawal of its, told once it is carried out, and again if `open` changes.
+owed = Table(
+    "owed",
+    metadata,
+    Column("party_id", Bytewise, nullable=False),
+    Column("collection_id", Bytewise, nullable=False),  # the peer's
+    Column("position", Bytewise, nullable=False),  # in the peer's log, as it was told
+    Column("object_id", Bytewise, nullable=False),
+    Column("sha256", Bytewise, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("open", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("told", BigInteger),  # when the peer took it; null: it is still to be told
+    PrimaryKeyConstraint("party_id", "collection_id", "position"),
+    CheckConstraint("outcome IN ('purged', 'retained', 'refused')", name="outcome"),
+    Index(
+        "ix_owed_untold",
+        "party_id",
+        sqlite_where=text("told IS NULL"),
+        postgresql_where=text("told IS NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# Where we stand in adding one of our collections to one of a peer's, a foreign TAXII server.
+push = Table(
+    "push",
+    metadata,
+    Column("party_id", Bytewise, ForeignKey("party.id"), nullable=False),
+    Column("collection_id", Bytewise, nullable=False),  # ours
+    Column("wanted", Bytewise, nullable=False),  # theirs: id, alias or title
+    Column("remote_id", Bytewise),  # theirs, pinned at first contact
+    Column("cursor", BigInteger, nullable=False, server_default=text("0")),  # a position of our log
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due", BigInteger, nullable=False, server_default=text("0")),
+    Column("last_success", BigInteger),
+    Column("last_error", Text),
+    PrimaryKeyConstraint("party_id", "collection_id", "wanted"),
 )
 
 # What a peer offered and what became of it: each object named ends in exactly one state.
