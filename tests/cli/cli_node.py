@@ -61,6 +61,6 @@ def stock(node: Node) -> Node:
     """Let acme read `shared`, and import the amber samples."""
     node.edit("accounts: {}", "accounts:\n  acme: {kind: company, country: EE}")
     node.edit("readers: [] ", "readers: [acme] ")
-    node.ok("apply")
+    node.ok("apply", "--yes")
     node.import_samples()
     return node

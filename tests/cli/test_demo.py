@@ -1,6 +1,7 @@
 """demo: two nodes exchange, it is proved that nothing else left, and afterwards nothing of it is there."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,13 @@ def test_the_demo_holds_and_leaves_nothing_behind(tmp_path):
     for part in ("redacted", "no: several-countries", "held", "there is nothing else", "none is there"):
         assert part in said
     assert "Traceback" not in said
+    pulls = re.findall(r"cert-alpha/(\w+): in step; (\d+) objects stored, (\d+) duplicate", said)
+    pulled = {place: int(stored) + int(known) for place, stored, known in pulls}
+    sums = re.search(r"exactly the (\d+) objects that it was offered \((.*?)\)", said.replace("\n", " "))
+    counts = {place: int(count) for count, place in re.findall(r"(\d+) in '(\w+)'", sums[2])}
+    twice = int(re.search(r"(\d+) of them in both", sums[2])[1])
+    assert int(sums[1]) == sum(counts.values()) - twice
+    assert pulled == counts
     assert list(tmp_path.iterdir()) == []
 
 

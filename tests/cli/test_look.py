@@ -1,6 +1,10 @@
 """incidents, show, explain, fields, collections: what an officer sees at three in the morning."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -271,7 +275,7 @@ def test_collections_name_every_reader_in_however_little_room(node, monkeypatch,
     names = [f"reader-number-{number}" for number in range(12)]
     node.edit("accounts: {}", "accounts:\n" + "\n".join(f"  {name}: {{kind: company}}" for name in names))
     node.edit("readers: [] ", f"readers: [{', '.join(names)}] ")
-    node.ok("apply")
+    node.ok("apply", "--yes")
     monkeypatch.setenv("COLUMNS", str(width))
     said = node.ok("collections")
     assert set(names) <= set(said.split())
@@ -287,3 +291,54 @@ def test_no_line_is_blanks(mixed, words):
     assert [line for line in said if line != line.rstrip()] == []
     assert "" not in (said[0], said[-1])
     assert not any(one == other == "" for one, other in pairwise(said))
+
+
+def test_show_has_why_people_classified_it_so_and_readers_never_get_it(node):
+    stock(node)
+    node.ok("assess", "rt:CA-018", "impaired=yes", "--because", "the log of the proxy", "--yes")
+    node.ok("assess", "rt:CA-018", "data-changed=yes", "--role", "operator", "--yes")
+    said = " ".join(node.ok("show", "rt:CA-018").split())
+    assert "by operator, who gave no reason" in said
+    assert said.index("by operator") < said.index("by analyst, the log of the proxy")
+    (value,) = node.lines("show", "rt:CA-018", "--json")
+    assert [one["because"] for one in value["assessments"]] == ["the log of the proxy", None]
+    assert "proxy" not in json.dumps(value["object"])
+    node("publish", "rt:CA-018", "--yes")
+    (shown,) = node.lines("show", "rt:CA-018", "--json")
+    copy = shown["collections"][0]["stands_as"]
+    assert "proxy" not in json.dumps(node.lines("show", copy, "--json")[0]["object"])
+
+
+def test_show_has_no_word_on_people_where_none_classified_it(mixed):
+    assert "assessed (local)" not in mixed.ok("show", "rt:CA-018")
+
+
+def test_the_marks_of_a_list_are_explained_at_a_terminal_alone(stocked):
+    legend = "P to publish"
+    at_terminal = _at_a_terminal(stocked.home, "incidents")
+    assert at_terminal.count(legend) == 1
+    assert legend not in _at_a_terminal(stocked.home, "incidents", "--json")
+    piped = stocked("incidents")
+    assert legend not in piped.stdout + piped.stderr
+
+
+def _at_a_terminal(home, *words):
+    """What a command says on a terminal of 200 columns that is its standard output and error."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tocsin.cli", *words, "--home", str(home)],
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=slave,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    os.close(slave)
+    said = b""
+    while True:
+        try:
+            said += os.read(master, 65_536)
+        except OSError:  # how a terminal tells that nobody writes to it any more
+            break
+    os.close(master)
+    assert process.wait(timeout=60) == 0
+    return said.decode()

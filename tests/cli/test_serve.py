@@ -82,6 +82,14 @@ def test_what_readers_would_notice_waits_for_a_person(stocked):
     assert stocked.lines("collections", "--json")[0]["readers"] == ["acme"]
 
 
+def test_a_reader_of_an_empty_collection_is_not_let_in_by_a_start(node):
+    node.edit("accounts: {}", "accounts:\n  acme: {kind: company, country: EE}")
+    node.edit("readers: [] ", "readers: [acme] ")
+    with _serving(node.home) as (_, _, said):
+        assert any("would change what readers see" in line for line in said)
+    assert node.lines("collections", "--json")[0]["readers"] == []
+
+
 def test_faulty_files_leave_what_is_in_force(stocked):
     stocked.edit("clearance: amber ", "clearence: amber ")
     with _serving(stocked.home) as (_, address, said):

@@ -227,13 +227,31 @@ def test_who_starts_and_stops_to_read_is_said_and_nothing_is_said_twice(node):
     assert node.ok("apply").count(nothing) == 1
     node.edit("accounts: {}", "accounts:\n  acme: {kind: company, country: EE}")
     node.edit("readers: [] ", "readers: [acme] ")
-    said = node.ok("apply")
+    said = node.ok("apply", "--yes")
     assert nothing not in said
     assert "In force. acme now reads shared.\n" in said
     node.edit("readers: [acme] ", "readers: [] ")
-    said = node.ok("apply")
+    said = node.ok("apply", "--yes")
     assert nothing not in said
     assert "In force. acme no longer reads shared.\n" in said
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_who_reads_an_empty_collection_is_shown_first_and_needs_a_yes(node, away):
+    node.edit("accounts: {}", "accounts:\n  acme: {kind: company, country: EE}")
+    before, after = ([], ["acme"])
+    if away:
+        node.edit("readers: [] ", "readers: [acme] ")
+        node.ok("apply", "--yes")
+        before, after = after, before
+    node.edit(f"readers: [{''.join(before)}] ", f"readers: [{''.join(after)}] ")
+    done = node("apply")
+    assert done.exit_code == 1
+    assert f"acme {'stops reading' if away else 'starts to read'} it" in done.stdout
+    assert "say --yes" in done.stderr
+    assert node.lines("collections", "--json")[0]["readers"] == before
+    node.ok("apply", "--yes")
+    assert node.lines("collections", "--json")[0]["readers"] == after
 
 
 def test_a_reader_more_is_shown_first_and_needs_a_yes(stocked):

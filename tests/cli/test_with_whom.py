@@ -16,7 +16,7 @@ from tocsin.store.transaction import Store
 def alpha(node):
     node.edit("accounts: {}", "accounts:\n  acme: {kind: company, country: EE}\n  mari: {role: publisher}")
     node.edit("readers: [] ", "readers: [acme] ")
-    node.ok("apply")
+    node.ok("apply", "--yes")
     return node
 
 
@@ -38,6 +38,17 @@ def test_two_tokens_are_valid_at_a_time_and_revoking_ends_both(alpha):
     assert "2 tokens of acme revoked" in alpha.ok("account", "revoke", "acme", "--yes")
     assert alpha.lines("account", "list", "--json")[0]["tokens"] == []
     assert "no valid token" in alpha.ok("account", "revoke", "acme")
+
+
+def test_a_second_token_is_said_to_stand_beside_the_first(alpha):
+    assert alpha("account", "token", "acme").stderr == ""
+    second = alpha("account", "token", "acme")
+    assert re.fullmatch(r"tcn_[0-9a-f]{16}_[A-Za-z0-9_-]{43}\n", second.stdout)
+    said = " ".join(second.stderr.split())
+    assert re.search(r"acme has 2 valid tokens: this one, and that made at \d{4}-\d\d-\d\d \d\d:\d\d UTC", said)
+    assert "tocsin account revoke acme ends both" in said
+    alpha.ok("account", "revoke", "acme", "--yes")
+    assert alpha("account", "token", "acme").stderr == ""
 
 
 @pytest.mark.parametrize("command", ["token", "revoke"])
@@ -219,3 +230,45 @@ def test_sync_with_nobody_and_with_a_stranger(alpha):
     assert "Nothing is pulled from any peer." in alpha.ok("sync")
     assert "no account or peer 'gamma'" in alpha.refused("sync", "gamma", code=2)
     assert "'acme' is an account: it reads from us" in alpha.refused("sync", "acme", code=2)
+
+
+def test_a_failed_pull_is_told_once(with_peer, typed):
+    with_peer.ok("apply")
+    with_peer.ok("peer", "credential", "cert-beta", typed="secret\n")
+    done = typed("sync", "--home", str(with_peer.home))
+    assert done.returncode == 1
+    assert done.stdout.count("cert-beta/regional: failed: cert-beta cannot be reached") == 1
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "auth", "said"),
+    [
+        ("http://node.cert-gamma.example/taxii2/", "bearer", "the secret by which it knows us (bearer)"),
+        ("http://192.0.2.7:8390/taxii2/", "api-key", "the secret by which it knows us (api-key)"),
+        ("http://[2001:db8::7]/taxii2/", "basic", "the secret by which it knows us (basic)"),
+        ("http://localhost.cert-gamma.example/taxii2/", "bearer", "the secret by which it knows us (bearer)"),
+        ("http://node.cert-gamma.example/taxii2/", "certificate", "our certificate is not asked for"),
+        ("https://node.cert-gamma.example/taxii2/", "bearer", None),
+        ("http://127.0.0.1:8390/taxii2/", "bearer", None),
+        ("http://127.1.2.3/taxii2/", "bearer", None),
+        ("http://[::1]:8390/taxii2/", "bearer", None),
+        ("http://localhost:8390/taxii2/", "bearer", None),
+    ],
+)
+def test_a_peer_that_is_read_without_tls_is_warned_of(alpha, url, auth, said):
+    user = ("--user", "alpha") if auth == "basic" else ()
+    added = alpha("peer", "add", "cert-gamma", url, "--auth", auth, *user)
+    checked = alpha("check")
+    assert (added.exit_code, checked.exit_code) == (0, 0)
+    for done in (added, checked):
+        assert ("WARNING: cert-gamma is read by http" in done.stderr) == (said is not None)
+        assert (said or "") in done.stderr
+    (report,) = alpha.lines("check", "--json")
+    assert len(report["warnings"]) == (said is not None)
+
+
+def test_adding_a_peer_warns_of_that_peer_alone(alpha):
+    alpha.ok("peer", "add", "cert-gamma", "http://node.cert-gamma.example/taxii2/")
+    assert alpha("peer", "add", "cert-delta", "https://node.cert-delta.example/taxii2/").stderr == ""

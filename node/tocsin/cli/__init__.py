@@ -1,6 +1,6 @@
-"""The command line: what a duty officer types. DESIGN 6 is its contract.
+"""The command line: what a duty officer types, and what scripts and deployments rely on.
 
-One file for each group of commands, in the order of the contract: `start`, `intake`, `look`, `out`, `people`,
+One file for each group of commands, in the order of `--help`: `start`, `intake`, `look`, `out`, `people`,
 `peers`; `demo` shows two nodes at work. They only ask and show: what is done is done in the rooms below.
 """
 

@@ -1,10 +1,11 @@
 """Look: the list of incidents, one incident, who gets it and why, the names that rules use, the collections."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from tocsin.cli.console import plural, results, say, say_json, show_table, tell
+from tocsin.cli.console import note, plural, results, say, say_json, show_table, tell
 from tocsin.cli.filtering import Filters
 from tocsin.cli.ids import find_id, short
 from tocsin.cli.listing import Seen, Surroundings, all_seen, look_around
@@ -37,6 +38,12 @@ _WIDE = ("source:record", "actor", "motive", "changed")
 _NARROWEST = {"state": 9, "type·effects": 12, "means": 7, "sector·country": 10, "from": 6}
 # the columns that go as a whole where there is too little room for all, and in which order
 _DROPPABLE = ("means", "known", "sector·country", "occurred", "state", "from")
+
+# under a list at a terminal; all there is to say of the columns is in `--help`
+_LEGEND = (
+    "R to classify, P to publish · D disruptive, E exploitive, M mixed, U undetermined · "
+    "% sure: m mapped, a assessed, r reported · TLP* assumed"
+)
 
 _RELEASED = {"by-hand": "by hand", "automatic": "automatically"}
 
@@ -147,6 +154,8 @@ async def _incidents(given: str | None, filters: Filters, *, limit: int, wide: b
     _show_list(found, around, wide=wide)
     say()
     say(f"{plural(len(found), 'incident')}{'; there are more (--limit)' if more else ''}.")
+    if found and sys.stdout.isatty():
+        note(_LEGEND)
 
 
 def _show_list(found: list[Seen], around: Surroundings, *, wide: bool) -> None:

@@ -1,5 +1,6 @@
 """Peers: the other nodes and servers that we read: added, tested, watched, suspended; and read now, by hand."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from difflib import unified_diff
@@ -10,6 +11,7 @@ import typer
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from tocsin.cli.clear import in_the_clear
 from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
 from tocsin.cli.people import NameArgument, find_party
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, home_of, proposed, run, session
@@ -70,13 +72,16 @@ def add(
         entry["pull"] = [{"collection": collection, "every": "60s"} for collection in pull]
     after = _with_peer(before["tocsin.yaml"], name, entry)
     try:
-        read_configuration({**before, "tocsin.yaml": after})
+        wanted = read_configuration({**before, "tocsin.yaml": after}).settings
     except BadFile as why:
         raise BadInput([Problem(problem.place, problem.text) for problem in why.problems]) from why
     changed = unified_diff(before["tocsin.yaml"].splitlines(), after.splitlines(), lineterm="", n=1)
     for line in list(changed)[2:]:
         say(line)
     folder.write_settings(after)
+    for warning in in_the_clear(wanted):
+        if warning.name == name:
+            warn(warning.words)
     say()
     say(f"Next: tocsin peer credential {name}, tocsin peer test {name}, tocsin apply")
     say(f"What it may read of ours: its name among the readers of a collection, and tocsin account token {name}")
@@ -350,6 +355,8 @@ def sync(
 ) -> None:
     """Read from peers now, to the end of what they offer, whatever the time of their next turn."""
     del once  # what it always does: `serve` is what goes on reading
+    # a failure is said with its report: the log's word on it is for who watches `serve`
+    logging.getLogger("tocsin.peers.pull").addHandler(logging.NullHandler())
     reports = run(_sync(home, peer))
     for report in reports:
         if as_json:
@@ -392,7 +399,7 @@ def _report_in_words(report: PullReport) -> str:
         f"{plural(tally.stored, 'object')} stored",
         *(
             f"{getattr(tally, word):,} {word}"
-            for word in ("withdrawn", "quarantined", "refused")
+            for word in ("duplicate", "withdrawn", "quarantined", "refused")
             if getattr(tally, word)
         ),
     ]

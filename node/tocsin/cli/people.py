@@ -6,6 +6,7 @@ import typer
 
 from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, proposed, run, session
+from tocsin.cli.wording import moment_text, zone
 from tocsin.documents import nearest
 from tocsin.errors import BadFile, BadInput, NotFound
 from tocsin.policy.configuration import Configuration
@@ -88,6 +89,14 @@ async def _token(given: str | None, name: str) -> str:
             now = await tx.now()
             made = await accounts.make_token(tx, party.id, now)
             await audit.append(tx, "token made", name, {}, now)
+            valid = [one for one in await accounts.tokens(tx) if one.party_id == party.id and one.revoked is None]
+    tz = zone(configuration.settings.node.timezone)
+    if older := [moment_text(one.created, tz) for one in valid if one.id != made.split("_")[1]]:
+        warn(
+            f"{name} has {len(valid)} valid tokens: this one, and that made at {', '.join(older)}, which stays "
+            f"valid while {name} changes over. One alone cannot be ended: tocsin account revoke {name} ends both, "
+            "and a new one is made after it."
+        )
     return made
 
 

@@ -98,7 +98,7 @@ def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
 
 
 async def _follow_files(here: Session) -> None:
-    """What touches nothing released takes effect at start; anything else waits for `apply` (DESIGN 2.5)."""
+    """What no reader would notice takes effect at start; anything else waits for `apply`, which asks."""
     try:
         wanted = proposed(here.home)
     except BadFile as why:
@@ -108,7 +108,7 @@ async def _follow_files(here: Session) -> None:
         if await applied.in_force_sha256(tx) == wanted.sha256:
             return  # without a plan, which judges everything that is held
     done = await apply_unnoticed(here.store, wanted, here.node)
-    if done.touches_released:
+    if done.needs_a_person:
         warn("The files differ from what is in force, and would change what readers see: see tocsin apply.")
     elif not done.is_in_force:  # else another process, started together with this one, was first
         say(f"The files are in force now. {moved(done)}".rstrip())

@@ -82,7 +82,6 @@ class Sheet:
         record = self.seen.record if self.seen else None
         past: dict[str, Any] = {}
         if history:
-            past["assessments"] = [_assessment_as_value(one) for one in self.assessments]
             past["events"] = [
                 {"at": one.at, "event": one.event, "details": dict(one.details)} for one in reversed(self.happened)
             ]
@@ -93,6 +92,7 @@ class Sheet:
             "sentence": self._sentence(),
             "needs_review": self.seen.needs_review if self.seen else False,
             "names": {role: list(names) for role, names in self.names.items()},
+            "assessments": [_assessment_as_value(one) for one in self.assessments],
             "record": None if record is None else _record_as_value(record, self.fields),
             "collections": [explanation_as_value(one, self.foretold, self.newer) for one in self.explanations],
             "sources": [self._source_as_value(source) for source in self.sources],
@@ -126,7 +126,7 @@ class Sheet:
         say(f"{self.version.id}  {_title(self.version)}", "bold")
         say(self._sentence())
         if self.seen is not None:
-            _show_findings(self.seen, self.names)
+            _show_findings(self.seen, self.names, self._assessed())
             if self.seen.record is not None:
                 _show_record(self.seen.record, self.fields, self.tz)
         say()
@@ -138,6 +138,14 @@ class Sheet:
             say(f"  {self._whence(source)}")
         if history:
             self._show_history()
+
+    def _assessed(self) -> str:
+        """Who classified it last, when, and why; and why others did before: their answers may stand."""
+        latest = [one for one in reversed(self.assessments) if one is self.assessments[-1] or one.because]
+        return "\n".join(
+            f"{moment_text(one.made, self.tz)} by {one.by_role}, {one.because or 'who gave no reason'}"
+            for one in latest
+        )
 
     def _whence(self, source: Source) -> str:
         when = moment_text(source.first_heard, self.tz)
@@ -255,7 +263,7 @@ def _title(version: HeldVersion) -> str:
     return (name if isinstance(name, str) else version.type) + revoked
 
 
-def _show_findings(seen: Seen, names: Mapping[str, tuple[str, ...]]) -> None:
+def _show_findings(seen: Seen, names: Mapping[str, tuple[str, ...]], assessed: str) -> None:
     findings = seen.findings
     if findings.effects:
         say()
@@ -279,6 +287,7 @@ def _show_findings(seen: Seen, names: Mapping[str, tuple[str, ...]]) -> None:
         ("victims", "" if findings.victim_count is None else f"{findings.victim_count:,}"),
         ("TLP", seen.attributes["tlp"].upper() or "none"),
         ("assumed", listed(findings.classified.assumed, "") if findings.classified else ""),
+        ("assessed (local)", assessed),
         *((f"{role} (local)", listed(found)) for role, found in sorted(names.items(), reverse=True)),
         ("waits for", _waits_for(seen)),
     ]

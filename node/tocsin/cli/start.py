@@ -15,7 +15,8 @@ from zoneinfo import available_timezones
 
 import typer
 
-from tocsin.cli.console import ask, ask_number, plural, say, say_json
+from tocsin.cli.clear import in_the_clear
+from tocsin.cli.console import ask, ask_number, plural, say, say_json, warn
 from tocsin.cli.planning import moved, plan_as_value, show_plan
 from tocsin.cli.session import (
     HomeOption,
@@ -179,6 +180,8 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
         say_json(report.as_value())
     else:
         report.show()
+    for warning in report.warnings:
+        warn(warning)
     if report.problems:
         raise typer.Exit(1)
 
@@ -187,7 +190,8 @@ def check(home: HomeOption = None, as_json: JsonOption = False) -> None:
 class _Report:
     """What `check` found. `changed`: files that differ from what is in force, None when that cannot be told.
 
-    `empty_page`: who is not answered as TAXII 2.1 has it where a page is empty, and how instead.
+    `empty_page`: who is not answered as TAXII 2.1 has it where a page is empty, and how instead. `warnings`: what
+    is allowed and should not be.
     """
 
     files: tuple[str, ...]
@@ -195,6 +199,7 @@ class _Report:
     problems: tuple[Problem, ...]
     changed: tuple[str, ...] | None
     empty_page: Mapping[str, EmptyPage]
+    warnings: tuple[str, ...]
 
     def as_value(self) -> dict[str, Any]:
         return {
@@ -204,6 +209,7 @@ class _Report:
             "problems": [{"place": problem.place, "text": problem.text} for problem in self.problems],
             "changed": None if self.changed is None else list(self.changed),
             "empty_page": dict(self.empty_page),
+            "warnings": list(self.warnings),
         }
 
     def show(self) -> None:
@@ -226,10 +232,12 @@ async def _check(home: Home) -> _Report:
     problems: list[Problem] = []
     tests = 0
     empty_page: dict[str, EmptyPage] = {}
+    warnings: list[str] = []
     try:
         configuration = proposed(home)
         parties = {**configuration.settings.accounts, **configuration.settings.peers}
         empty_page = {name: one.empty_page for name, one in parties.items() if one.empty_page != "omit"}
+        warnings = [one.words for one in in_the_clear(configuration.settings)]
         tests = sum(len(policy.tests) for policy in configuration.policies.values())
         problems += run_policy_tests(configuration, _reader(home))
         problems += _unknown_zone(configuration.settings.node.timezone)
@@ -250,7 +258,7 @@ async def _check(home: Home) -> _Report:
     except TocsinError as why:
         problems.append(Problem("database", str(why)))
     names = (*files_, *(f"mappings/{name}.yaml" for name in mappings))
-    return _Report(names, tests, tuple(problems), changed, empty_page)
+    return _Report(names, tests, tuple(problems), changed, empty_page, tuple(warnings))
 
 
 def _reader(home: Home) -> Callable[[str], bytes]:

@@ -20,7 +20,7 @@ EFFECT_WORDS = {
     "exploitation-of-application-server": "app-server",
     "exploitation-of-data-in-transit": "in-transit",
 }
-# of a collection in which a rule fails (DESIGN 2.4)
+# of a collection in which a rule fails: what already stands there is not taken away by an error
 STUCK = "the objects on which a rule fails are kept out, and judged again at the next apply"
 _TYPE_LETTERS = {"disruptive": "D", "exploitive": "E", "mixed": "M", "undetermined": "U"}
 _DETERMINATIONS = {"suspected": "susp", "confirmed": "conf", "blocked": "blocked", "failed-attempt": "failed"}

@@ -1,7 +1,7 @@
 """Apply: a configuration comes into force, and what that would release, redact and withdraw is said first.
 
-The file is the proposal; what is in force is in the database, and every judging transaction reads it there
-(DESIGN 2.5). A change that takes much away needs the number said aloud (2.4).
+The file is the proposal; what is in force is in the database, and every judging transaction reads it there, so
+that all processes judge alike. A change that takes much away needs the number said aloud.
 """
 
 from collections import Counter
@@ -59,9 +59,8 @@ class CollectionPlan:
 
     @property
     def touches_released(self) -> bool:
-        """Whether a reader would see anything else than now."""
-        readers_move = bool(self.readers_added or self.readers_removed) and self.standing > 0
-        return bool(self.changes) or readers_move or (self.closed and self.standing > 0)
+        """Whether a reader would see anything else than now; a collection that he finds listed is something too."""
+        return bool(self.changes or self.readers_added or self.readers_removed)
 
     @property
     def essence(self) -> tuple[object, ...]:
@@ -89,6 +88,11 @@ class Plan:
     @property
     def touches_released(self) -> bool:
         return any(collection.touches_released for collection in self.collections)
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether it may not come into force by a mere start. Before the first of all there was nothing to see."""
+        return self.touches_released and self.in_force is not None
 
     @property
     def taken_away(self) -> int:
@@ -163,7 +167,7 @@ async def apply_unnoticed(store: Store, proposed: Configuration, node: Node) -> 
     """Bring a configuration into force if no reader would see anything else than now; what it did, or would do.
 
     One transaction finds out and does it, so that several processes may start at once, and beside writers. Nothing
-    is done where the plan touches what is released, or the configuration is in force already.
+    is done where the plan needs a person, or the configuration is in force already.
     """
     done: Plan | None = None
     try:
@@ -172,7 +176,7 @@ async def apply_unnoticed(store: Store, proposed: Configuration, node: Node) -> 
             if await applied.in_force_sha256(tx) == proposed.sha256:
                 return Plan(proposed, proposed.sha256, ())
             done = await _carry_out(tx, proposed, node, await tx.now())
-            if done.touches_released:
+            if done.needs_a_person:
                 raise _Undone
     except _Undone:
         pass

@@ -44,6 +44,7 @@ class Found:
     rows: tuple[Row, ...]
     collections: Mapping[str, str]  # key → id
     offered: Held
+    by_collection: Mapping[str, int]  # key → how many objects, versions counted
     hidden: tuple[str, ...]
     shown: tuple[str, ...]
     faults: tuple[str, ...]
@@ -67,7 +68,13 @@ def judge_exchange(exchange: Exchange, acme: Acme) -> Found:
         *_unused_forms(rows),
     ]
     return Found(
-        tuple(rows), ids, offered["open"] | offered["regional"], tuple(hidden), tuple(shown), tuple(faults)
+        rows=tuple(rows),
+        collections=ids,
+        offered=offered["open"] | offered["regional"],
+        by_collection={key: len(offered[key]) for key in ("open", "regional")},
+        hidden=tuple(hidden),
+        shown=tuple(shown),
+        faults=tuple(faults),
     )
 
 
@@ -241,8 +248,8 @@ def show_exchange(found: Found) -> None:
         say(f"FAULT: {fault}")
     if found.held:
         _tell(
-            f"CERT Beta holds exactly the {len(found.offered)} objects that it was offered: ids, versions and "
-            "hashes are the same, and there is nothing else."
+            f"CERT Beta holds exactly the {len(found.offered)} objects that it was offered ({_sum(found)}): ids, "
+            "versions and hashes are the same, and there is nothing else."
         )
         _tell(
             f"{len(found.hidden)} names and texts that must stay in CERT Alpha were looked for in CERT Beta's "
@@ -251,6 +258,13 @@ def show_exchange(found: Found) -> None:
         )
     else:
         say(f"It did not hold: {len(found.faults)} faults.")
+
+
+def _sum(found: Found) -> str:
+    """`46 in 'open' and 17 in 'regional', 4 of them in both`: how it comes from what was pulled of each."""
+    places = " and ".join(f"{count} in {key!r}" for key, count in found.by_collection.items())
+    twice = sum(found.by_collection.values()) - len(found.offered)
+    return f"{places}, {twice} of them in both" if twice else places
 
 
 def _tell(text: str) -> None:
