@@ -1,4 +1,4 @@
-"""Who may say what about an object, whichever way and in whichever order it comes (DESIGN 2.7, 2.8)."""
+"""Who may say what about an object, whichever way and in whichever order it comes."""
 
 import itertools
 import json

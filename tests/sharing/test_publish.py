@@ -268,7 +268,7 @@ async def test_a_relationship_of_ours_whose_end_is_hidden_does_not_enter(scene):
 
 
 async def test_whether_the_missing_end_is_hidden_or_was_never_here_makes_no_difference(scene):
-    """DESIGN 2.10, over a peer's relationship: the same answer, and it enters when its end does."""
+    """Over a peer's relationship: the same answer, and it enters when its end does."""
     await scene.apply({"c": {"readers": ["acme"], "clearance": "green"}}, {"c": ALLOW_ANY})
     creator = identity_of("CERT Gamma")
     end = an_incident(START, creator=creator["id"], id="incident--7d3bd05b-0ec7-4a53-9b3b-1d8cbb0e0f5a")

@@ -1,4 +1,4 @@
-"""What goes in comes out: whatever a valid object holds is served with the same values (DESIGN 2.13).
+"""What goes in comes out: whatever a valid object holds is served with the same values.
 
 Promised are the *values*, in the author's own spelling of numbers and dates: `1.50` does not become `1.5`, nor
 `…00.000Z` another date of the same instant. Today the node does more than that: it keeps the bytes of each object

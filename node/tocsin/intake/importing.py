@@ -1,7 +1,7 @@
 """Importing: records of a tracker become incidents of ours, in batches, each record whole or absent.
 
 A record read again adds nothing; a changed one makes one version; absence from a later import deletes nothing.
-What a person assessed stays, whatever the record or the mapping says later (DESIGN 2.14, 4).
+What a person assessed stays, whatever the record or the mapping says later.
 """
 
 from collections import Counter
@@ -144,7 +144,7 @@ async def import_records(
 def classify_records(
     home: Home | None, format_: str, paths: Sequence[Path], *, source: str | None = None
 ) -> Iterator[dict[str, Any] | BadRecord]:
-    """The classification of every record, as `tocsin classify` prints it (DESIGN 6); stores nothing.
+    """The classification of every record, as `tocsin classify` prints it; stores nothing.
 
     The incident ids are those of this home's own imports under `source`, or else the one named like the format;
     without a home they are made under a secret of zeros.

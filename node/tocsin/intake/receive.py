@@ -5,7 +5,7 @@ duplicate    the same (id, version, hash), already held on this source's word
 quarantined  readable, but it claims what it may not: kept apart for a person
 refused      unreadable, invalid, or another writer's
 
-One bad object never spoils its neighbours, and nobody but its creator's own node changes an object (DESIGN 2.7):
+One bad object never spoils its neighbours, and nobody but its creator's own node changes an object:
 a word binds its source only, and what is authentic wins over what is asserted, whatever came first.
 """
 

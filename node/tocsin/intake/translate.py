@@ -100,7 +100,7 @@ def translate(record: SourceRecord, mapping: Mapping) -> Translation:
 
 
 def classification(translation: Translation, incident_id: str | None = None) -> dict[str, Any]:
-    """What `tocsin classify` prints of one record (DESIGN 6)."""
+    """What `tocsin classify` prints of one record."""
     findings = translation.findings
     naics = [sector.removeprefix("naics:") for sector in findings.sectors if sector.startswith("naics:")]
     return {

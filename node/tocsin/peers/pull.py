@@ -1,7 +1,7 @@
 """Pull: one collection of one peer, from where we stand to its end.
 
 A page is one transaction: its cursor moves by compare-and-set together with everything the page brought and with
-the ledger of it (DESIGN 2.12). A kill at any moment leaves the cursor at what is stored; a process that finds the
+the ledger of it. A kill at any moment leaves the cursor at what is stored; a process that finds the
 cursor moved by another takes its own page back. The configuration in force is read anew in each transaction, so a
 peer that is suspended or taken out is left in the middle of a pull.
 """

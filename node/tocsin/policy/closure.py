@@ -1,4 +1,4 @@
-"""Closure: a collection names nothing that its readers cannot find in it (DESIGN 2.10).
+"""Closure: a collection names nothing that its readers cannot find in it.
 
 Pure. Given what each object's own judgement allows and what stands already, find the largest set that may
 enter together: objects that refer to each other enter together, and whether a missing object is hidden or was

@@ -2,7 +2,7 @@
 
 Every rule is read. One denial denies; redactions add up: a copy leaves out what any rule redacts, and keeps only
 what every redacting rule keeps. No rule that allows: silence denies. A rule in error makes the object stuck,
-which keeps it out and recalls nothing, unless another rule denies for certain (DESIGN 2.4).
+which keeps it out and recalls nothing, unless another rule denies for certain.
 """
 
 from collections.abc import Mapping, Sequence
@@ -194,7 +194,7 @@ _level = lru_cache(maxsize=64)(tlp_from_word)
 
 
 def _covers(rule: Rule, provenance: Provenance) -> bool:
-    """Without an `origin`, an allow rule speaks of our own objects and this collection's posts (DESIGN 2.6)."""
+    """Without an `origin`, an allow rule speaks of our own objects and this collection's posts."""
     return "origin" in rule.match or provenance.origin == OURS or provenance.posted_here
 
 

@@ -36,7 +36,7 @@ class Deny:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """A rule could not be judged: nothing new enters, nothing that stands is withdrawn (DESIGN 2.4)."""
+    """A rule could not be judged: nothing new enters, nothing that stands is withdrawn."""
 
     reasons: tuple[Reason, ...]
 

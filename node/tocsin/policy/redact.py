@@ -1,4 +1,4 @@
-"""Redact: the copy of an object that stands in a collection instead of it, built up and not cut down (DESIGN 2.9).
+"""Redact: the copy of an object that stands in a collection instead of it, built up and not cut down.
 
 `extensions/effects/redaction-groups.json` says for every STIX type what a copy may hold; whatever is not named
 there is never looked at, so an edit of it changes no byte of the copy. A value is repeated only when it is what

@@ -1,4 +1,4 @@
-"""Rules: a policy read from `policies/NAME.yaml`, with everything checked before it is ever used (DESIGN 6).
+"""Rules: a policy read from `policies/NAME.yaml`, with everything checked before it is ever used.
 
 `match`: all keys hold; a list means any of; of a list of words, `true` asks for some and `false` for none.
 `readers_in`, `readers_kind`, `readers_sectors` and

@@ -59,7 +59,7 @@ class CollectionPlan:
 
     @property
     def touches_released(self) -> bool:
-        """Whether a reader would see anything else than now; a collection that he finds listed is something too."""
+        """Whether a reader would see anything else than now; a collection that he finds listed is something."""
         return bool(self.changes or self.readers_added or self.readers_removed)
 
     @property

@@ -1,7 +1,7 @@
 """Newcomers: what an account posts into a collection and was never here before.
 
 Most of what comes in is of that kind. Nothing of it stands, nobody else speaks of it, nothing was made with it,
-and where it was posted it is served with its references as posted (DESIGN 2.10). So policy's word on it is the
+and where it was posted it is served with its references as posted. So policy's word on it is the
 last: the way through `judging` (sources heard in turn, closure, copies) could only end as it began. Here it ends
 at once; what such an object names is still judged there. Whatever is not so plain goes that way as a whole:
 definitions, and creators, which need no rule where they are named, revocations, what a rule redacts or cannot

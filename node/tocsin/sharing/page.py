@@ -1,8 +1,8 @@
 """Page: the reader's side of the door out. A page is one indexed read of the log, bounded in count and bytes.
 
-Nothing is filtered here, and nothing may be: what a reader may see was decided when it entered the log
-(DESIGN 2.3). That is why `more`, dates, counts and timing can tell of nothing hidden. What is chosen here is only
-what the reader himself asked for.
+Nothing is filtered here, and nothing may be: what a reader may see was decided when it entered the log,
+for all its readers alike. That is why `more`, dates, counts and timing can tell of nothing hidden. What is
+chosen here is only what the reader himself asked for.
 """
 
 from collections.abc import Collection, Iterable
@@ -36,8 +36,8 @@ async def read_manifest(tx: Transaction, collection_id: str, what: Filter, limit
 async def read_changes(tx: Transaction, collection_id: str, party_id: str, after: int, limit: int) -> ChangePage:
     """The log as a node reads it: what stands, and what went of all that this reader was ever offered.
 
-    Who was removed and let in again hears of what was withdrawn in between, if he may hold it from before
-    (DESIGN 2.15: offered counts as received).
+    Who was removed and let in again hears of what was withdrawn in between, if he may hold it from before:
+    offered counts as received.
     """
     given = await grants.grants(tx, party_id=party_id, collection_id=collection_id)
     granted = [(grant.first_position, grant.last_position) for grant in given if grant.role == "reader"]

@@ -1,7 +1,7 @@
 """Release: verdicts carried out in the log. The one place that writes what readers see.
 
 A transaction that judges holds the heads of its collections from before it reads what stands until it commits,
-so commit order is log order (DESIGN 2.11). What enters or leaves may let others enter or make them leave:
+so commit order is log order. What enters or leaves may let others enter or make them leave:
 judging goes on until nothing changes any more.
 """
 
@@ -69,8 +69,7 @@ async def sit(tx: Transaction, configuration: Configuration, node: Node) -> tupl
     """All courts of this node, with the heads of their logs held to the end of the transaction.
 
     Who brings objects asks for them before anything else. Raises Unavailable where another configuration came into
-    force meanwhile: it was judged before this could be, and nothing may enter by the rules of the one before
-    (DESIGN 2.5).
+    force meanwhile: it was judged before this could be, and nothing may enter by the rules of the one before.
     """
     rows = {row.key: row.id for row in await releases.lock_all(tx)}
     if await applied.in_force_sha256(tx) != configuration.sha256:

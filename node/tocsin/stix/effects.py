@@ -26,7 +26,7 @@ Fidelity = Literal["year", "month", "day", "hour", "minute", "second"]
 Determination = Literal["suspected", "confirmed", "blocked", "failed-attempt", "false-positive"]
 InvestigationStatus = Literal["new", "open", "closed"]
 
-# The fixed order of effects, wherever several are written (DESIGN 5).
+# The fixed order of effects, wherever several are written: the same findings give the same bytes.
 DISRUPTIVE: Final = (
     "message-manipulation",
     "external-denial-of-service",
@@ -242,7 +242,7 @@ def answers_of(effects: Iterable[str]) -> Answers:
 
 
 def in_order(effects: Iterable[str]) -> tuple[str, ...]:
-    """Each category once, in the fixed order of DESIGN 5."""
+    """Each category once, in the fixed order."""
     return tuple(sorted(set(effects), key=EFFECTS.index))
 
 

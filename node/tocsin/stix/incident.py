@@ -1,4 +1,4 @@
-"""Incident: what is known of one incident, and the STIX object that says so (DESIGN 5).
+"""Incident: what is known of one incident, and the STIX object that says so.
 
 `Findings` is the value; `build_incident` writes it with OASIS incident core and our effects extension, and
 `read_effects` reads it back from any object that carries the extension. Unknown is absent, never invented.

@@ -1,4 +1,4 @@
-"""Grants: who is entitled to which log, from and up to which position (DESIGN 2.15)."""
+"""Grants: who is entitled to which log, from and up to which position."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

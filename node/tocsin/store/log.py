@@ -1,6 +1,6 @@
 """Log: what an append does to a collection's release log. Pure; `releases` carries it out.
 
-Positions rise strictly, by at least `STEP` µs, and look like the time (DESIGN 2.11). Of each object the versions
+Positions rise strictly, by at least `STEP` µs, and look like the time. Of each object the versions
 that stand have one *current* entry each, and the greatest of them is *last*. An entry becomes last only when it
 is written, so whoever reads the last entries in order misses none: what has to become last again, because what
 came after it was withdrawn, is written again.

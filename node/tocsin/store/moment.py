@@ -1,4 +1,4 @@
-"""Moment: proof that nothing was committed, by whatever process, since something was read (DESIGN 2.16).
+"""Moment: proof that nothing was committed, by whatever process, since something was read.
 
 Two equal moments mean that between them nothing at all was committed, so what was read at the first is what would
 be read at the second. What is remembered between requests is believed only with that proof, never for a while.

@@ -1,6 +1,6 @@
 """Names: what parties and collections are called in `tocsin.yaml`; labels that may change. Pure.
 
-State hangs on ids (DESIGN 2.14). `was: old` beside a new name moves the label, once; it may stay in the file.
+State hangs on ids, never on names. `was: old` beside a new name moves the label, once; it may stay in the file.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,7 +1,8 @@
 """Tables: what we keep. The one description of the database, for SQLite and PostgreSQL alike.
 
 Times are microseconds since 1970 in 64-bit integers: SQLite has no zoned time, and `date_added` is a position
-anyway (DESIGN 2.11). Texts that are compared byte by byte (ids, version keys) have the "C" collation.
+anyway, which only looks like a time. Texts that are compared byte by byte (ids, version keys) have the "C"
+collation.
 
 A partial index serves SQLite only where the query holds its condition word for word; SQLAlchemy writes a true
 boolean column as `= 1` there, so the indexes say `= 1` too.
@@ -108,7 +109,7 @@ object_version = Table(
     postgresql_with={"toast_tuple_target": 8160},
 )
 
-# On whose word we hold a version (DESIGN 2.8). `party_id` is '' for what this node made itself; `collection_id`
+# On whose word we hold a version. `party_id` is '' for what this node made itself; `collection_id`
 # is the peer's or our own collection that it came through, '' for our own import.
 source = Table(
     "source",
@@ -296,7 +297,7 @@ status = Table(
     Column("body", JSON, nullable=False),
 )
 
-# Who is entitled to which log, from and up to which position (DESIGN 2.15).
+# Who is entitled to which log, from and up to which position.
 grant = Table(
     "grant",
     metadata,

@@ -1,4 +1,4 @@
-"""Memory: what was answered, and who asked, for as long as nothing at all was committed (DESIGN 2.16).
+"""Memory: what was answered, and who asked, for as long as nothing at all was committed.
 
 An answer to GET rests on the request and on the database, and on nothing else that changes while a process runs.
 So one that was worked out wholly between two equal moments (`store.moment`) is what would be worked out at every

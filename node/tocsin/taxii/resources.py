@@ -100,7 +100,7 @@ def envelope(page: ContentPage, next_: str | None, empty_page: EmptyPage = "omit
 def essence(page: ContentPage, envelope: Envelope) -> bytes:
     """What determines an envelope and its dates, at a fraction of its size: its beginning, and the positions.
 
-    An entry of a log never changes and no position is given out twice (DESIGN 2.11), so they say which versions.
+    An entry of a log never changes and no position is given out twice, so they say which versions.
     They are the dates that readers see, so that nothing hidden is in them.
     """
     return envelope.begin + array("q", page.positions).tobytes()

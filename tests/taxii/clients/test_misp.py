@@ -282,7 +282,7 @@ async def test_an_envelope_of_exactly_max_content_length_is_taken_and_one_byte_m
 
 
 async def test_more_objects_than_one_envelope_may_hold_end_its_push_with_422(open_node):
-    """DESIGN 8 takes 1,000 objects at a time. MISP knows of bytes alone, and ten megabytes hold more than that."""
+    """1,000 objects are taken at a time. MISP knows of bytes alone, and ten megabytes hold more than that."""
     many = [stix2.DomainName(id=id_of("domain-name", number), value="c2.example") for number in range(1001)]
     misp = Misp(open_node, by="walt")
     with pytest.raises(HTTPError, match="422"):

@@ -1,4 +1,4 @@
-"""JSON as an attack (reliability rows 18, 19, 24–27, 30; DESIGN 8): each limit from both sides, over HTTP."""
+"""JSON as an attack: each limit from both sides, over HTTP."""
 
 import asyncio
 import gzip
