@@ -1,9 +1,14 @@
 """init, check, apply: nothing is overwritten, every fault has its line, and nothing leaves unasked."""
 
 import json
+import shutil
+import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
+
+from cli_node import Node, new_node
 
 
 def _mode(path):
@@ -316,3 +321,37 @@ def test_status_works_with_a_slip_in_the_files(stocked):
     assert done.exit_code == 3
     assert "The files cannot be used (1 problem: tocsin check)" in done.stdout
     assert "13 incidents" in stocked.ok("incidents")
+
+
+# --- a home elsewhere ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["stopped copy", "backup of the database beside work that goes on"])
+def test_a_moved_home_is_the_same_node(stocked, tmp_path, way):
+    moved = Node(tmp_path / "moved")
+    if way == "stopped copy":
+        shutil.copytree(stocked.home, moved.home)
+    else:
+        shutil.copytree(stocked.home, moved.home, ignore=shutil.ignore_patterns("tocsin.db*"))
+        with closing(sqlite3.connect(stocked.home / "tocsin.db")) as live:
+            live.execute("BEGIN")  # somebody reads, and has not ended
+            live.execute("SELECT count(*) FROM party").fetchone()
+            with (
+                closing(sqlite3.connect(stocked.home / "tocsin.db")) as one,
+                closing(sqlite3.connect(moved.home / "tocsin.db")) as other,
+            ):
+                one.backup(other)
+        (moved.home / "tocsin.db").chmod(0o600)
+    assert moved.lines("incidents", "--json") == stocked.lines("incidents", "--json")
+    moved.import_samples("green", tlp="green")
+    stocked.import_samples("green", tlp="green")
+    ids = [{line["id"] for line in node.lines("incidents", "--json")} for node in (moved, stocked)]
+    assert ids[0] == ids[1]
+
+
+def test_a_home_beside_another_makes_other_ids_of_the_same_records(stocked, tmp_path):
+    other = new_node(tmp_path / "other")
+    other.import_samples()
+    ids = [{line["id"] for line in node.lines("incidents", "--json")} for node in (other, stocked)]
+    assert len(ids[0]) == len(ids[1])
+    assert not ids[0] & ids[1]
