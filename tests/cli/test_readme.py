@@ -100,3 +100,13 @@ def _served(command: str, environment: dict[str, str]) -> str:
         guard.cancel()
         process.kill()
     return said
+
+
+def test_nothing_refers_to_a_design_that_users_do_not_have():
+    files = [
+        file for room in ("node", "extensions", "mappings", "deploy") for file in (CHECKOUT / room).rglob("*")
+    ]
+    texts = [file for file in files if file.suffix in (".py", ".md", ".yaml", ".json", ".conf", ".service", "")]
+    read = {file: file.read_text(encoding="utf-8") for file in [*texts, CHECKOUT / "README.md"] if file.is_file()}
+    assert len(read) > 100
+    assert [str(file) for file, text in read.items() if "DESIGN" in text] == []
