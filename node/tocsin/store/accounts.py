@@ -17,7 +17,8 @@ from sqlalchemy import Dialect, bindparam, func, literal_column, select, true, u
 from tocsin.errors import NotFound, Refused
 from tocsin.store.glance import with_state
 from tocsin.store.moment import Moment
-from tocsin.store.parties import Party, party_by_id
+from tocsin.store.parties import Party, party_of
+from tocsin.store.question import Question
 from tocsin.store.tables import collection, configuration, party, token
 from tocsin.store.transaction import Store, Transaction
 
@@ -134,15 +135,20 @@ async def verify_token(tx: Transaction, text: str) -> Party | None:
     match = _TOKEN.fullmatch(text)
     if match is None:
         return None
-    row = (
-        await tx.connection.execute(
-            select(token.c.party_id, token.c.sha256, token.c.revoked).where(token.c.id == match[1])
-        )
-    ).one_or_none()
-    same = hmac.compare_digest(_digest(text), row.sha256 if row else _NO_HASH)
-    if row is None or not same or row.revoked is not None:
+    rows = await _HOLDER.ask(tx, id=match[1])
+    sha256, revoked, *fields = rows[0] if rows else (_NO_HASH, None)
+    if not hmac.compare_digest(_digest(text), sha256) or revoked is not None or not fields:
         return None
-    return await party_by_id(tx, row.party_id)
+    return party_of(fields)
+
+
+_HOLDER = Question(
+    lambda lists: (
+        select(token.c.sha256, token.c.revoked, *party.c)
+        .join_from(token, party, party.c.id == token.c.party_id)
+        .where(token.c.id == bindparam("id"))
+    )
+)
 
 
 def _digest(text: str) -> bytes:

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, insert, select
 
+from tocsin.stix.canonical import dump_json
+from tocsin.store.question import Question
 from tocsin.store.tables import audit
 from tocsin.store.transaction import Transaction, in_batches
 
@@ -31,7 +33,11 @@ class Event:
 
 
 async def append(tx: Transaction, event: str, subject: str, details: Mapping[str, Any], at: int) -> None:
-    await append_all(tx, [Event(event, subject, details)], at)
+    await _APPEND.ask(tx, at=at, event=event, subject=subject, details=dump_json(details).decode("utf-8"))
+
+
+_COLUMNS = ("at", "event", "subject", "details")
+_APPEND = Question(lambda lists: insert(audit).values({name: bindparam(name) for name in _COLUMNS}))
 
 
 async def append_all(tx: Transaction, events: Iterable[Event], at: int) -> None:

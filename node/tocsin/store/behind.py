@@ -7,6 +7,7 @@ latest.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVarTuple, overload
 
@@ -27,6 +28,7 @@ class Line:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._behind: asyncio.Task[None] | None = None
+        self._driver: Any = None
 
     @property
     def dialect(self) -> Dialect:
@@ -50,6 +52,21 @@ class Line:
         await self.settle()
         return await self._connection.exec_driver_sql(statement, parameters)
 
+    async def ask(self, question: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """Put one statement to the driver, past SQLAlchemy; all rows of the answer, as the driver gives them."""
+        await self.settle()
+        driver = await self._of_its_driver()
+        if isinstance(driver, sqlite3.Connection):
+            return sqlite3.Cursor(driver).execute(question, values).fetchall()
+        if not driver.is_in_transaction():  # SQLAlchemy begins when it is first asked something itself
+            return (await self._connection.exec_driver_sql(question, tuple(values))).all()
+        return await driver.fetch(question, *values)  # type: ignore[no-any-return]  # asyncpg's
+
+    async def _of_its_driver(self) -> Any:
+        if self._driver is None:
+            self._driver = (await self._connection.get_raw_connection()).driver_connection
+        return self._driver
+
     async def run_sync(self, work: Callable[..., Any]) -> Any:
         await self.settle()
         return await self._connection.run_sync(work)
@@ -58,17 +75,17 @@ class Line:
         """Write rows; PostgreSQL's statement takes each column as an array."""
         if not rows:
             return
-        driver = (await self._connection.get_raw_connection()).driver_connection
+        driver = await self._of_its_driver()
         if isinstance(driver, Writer):
             if len(rows) < _FEW:
                 await self.exec_driver_sql(statement, list(rows))
                 return
             self._after(lambda: driver.write_apart(statement, rows))
         else:
-            if not driver.is_in_transaction():  # type: ignore[union-attr]  # asyncpg's; SQLAlchemy begins late
+            if not driver.is_in_transaction():
                 await self.exec_driver_sql("SELECT 1")
             columns = [list(column) for column in zip(*rows, strict=True)]
-            self._after(lambda: driver.execute(statement, *columns))  # type: ignore[union-attr]  # asyncpg's
+            self._after(lambda: driver.execute(statement, *columns))
 
     async def settle(self) -> None:
         """Wait for what is written behind. Raises what the driver raised."""

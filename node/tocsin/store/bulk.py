@@ -5,25 +5,19 @@ thousand rows are one statement and one round trip. Rows are tuples in the order
 """
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     JSON,
     BigInteger,
     Boolean,
-    ColumnElement,
     Integer,
     LargeBinary,
     String,
     Table,
-    any_,
-    bindparam,
-    func,
-    select,
 )
 
 from tocsin.store.transaction import Transaction
@@ -84,14 +78,6 @@ async def insert_returning(
         made = await tx.connection.exec_driver_sql(statement, columns_)
         found |= {tuple(row[1:]): row[0] for row in made}
     return found
-
-
-def among(tx: Transaction, column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
-    """Whether a column has one of these values, however many: one parameter, and so one statement for all."""
-    if tx.on_postgresql:
-        return column == any_(bindparam(None, list(values), type_=ARRAY(String)))
-    listed = func.json_each(bindparam(None, json.dumps(list(values)), type_=String)).table_valued("value")
-    return column.in_(select(listed.c.value))
 
 
 @lru_cache(maxsize=64)

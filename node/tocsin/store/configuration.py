@@ -1,10 +1,11 @@
-"""Configuration: the files that were applied. The last ones applied are in force; all are kept (DESIGN 2.5)."""
+"""Configuration: the files that were applied. The last ones applied are in force; all are kept."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select, text
 
+from tocsin.store.question import Question
 from tocsin.store.tables import configuration
 from tocsin.store.transaction import Transaction
 
@@ -28,8 +29,13 @@ async def in_force(tx: Transaction) -> AppliedConfiguration | None:
 
 async def in_force_sha256(tx: Transaction) -> str | None:
     """The hash of what judges now, without its files: cheap enough for every request."""
-    last = select(configuration.c.sha256).order_by(configuration.c.seq.desc()).limit(1)
-    return (await tx.connection.execute(last)).scalar_one_or_none()
+    rows = await _SHA256_IN_FORCE.ask(tx)
+    return rows[0][0] if rows else None
+
+
+_SHA256_IN_FORCE = Question(
+    lambda lists: select(configuration.c.sha256).order_by(configuration.c.seq.desc()).limit(1)
+)
 
 
 async def alone(tx: Transaction) -> None:

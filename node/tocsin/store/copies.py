@@ -1,17 +1,14 @@
 """Copies: which redacted copy stands for which original, in which collection. Private: never served."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Row,
-    select,
-)
+from sqlalchemy import bindparam, select
 
+from tocsin.store.question import Question, from_json
 from tocsin.store.tables import collection, copy
-from tocsin.store.transaction import Transaction, in_batches
+from tocsin.store.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +45,41 @@ async def put_copy(tx: Transaction, link: CopyLink) -> None:
 
 async def copies_of(tx: Transaction, collection_id: str, original_ids: Iterable[str]) -> dict[str, CopyLink]:
     """The copies that were ever made of originals for one collection, by the original's id."""
-    return {link.original_id: link for link in await _links(tx, collection_id, copy.c.original_id, original_ids)}
+    asked = tx.fresh.to_ask("copy.original_id", list(original_ids))
+    rows = await _OF_ORIGINALS.ask(tx, collection=collection_id, ids=asked) if asked else ()
+    return {link.original_id: link for link in map(_link, rows)}
+
+
+_OF_ORIGINALS = Question(
+    lambda lists: select(copy).where(
+        lists.among(copy.c.original_id, "ids"), copy.c.collection_id == bindparam("collection")
+    )
+)
 
 
 async def all_copies_of(tx: Transaction, original_id: str) -> list[CopyLink]:
     """The copies that were ever made of an original, for whatever collection."""
-    known = select(collection.c.id)  # named one by one, because the key begins with them
-    wanted = select(copy).where(copy.c.collection_id.in_(known), copy.c.original_id == original_id)
-    return [_link(row) for row in await tx.connection.execute(wanted)]
+    return [_link(row) for row in await _OF_ONE.ask(tx, id=original_id)]
+
+
+_OF_ONE = Question(
+    lambda lists: select(copy).where(
+        copy.c.collection_id.in_(select(collection.c.id)),  # named one by one, because the key begins with them
+        copy.c.original_id == bindparam("id"),
+    )
+)
 
 
 async def originals_of(tx: Transaction, copy_ids: Iterable[str]) -> dict[str, CopyLink]:
     """What copies stand for, by the copy's id."""
-    return {link.copy_id: link for link in await _links(tx, None, copy.c.copy_id, copy_ids)}
+    asked = tx.fresh.to_ask("copy.copy_id", list(copy_ids))
+    rows = await _BY_COPIES.ask(tx, ids=asked) if asked else ()
+    return {link.copy_id: link for link in map(_link, rows)}
 
 
-async def _links(
-    tx: Transaction, collection_id: str | None, column: Column[str], ids: Iterable[str]
-) -> list[CopyLink]:
-    found: list[CopyLink] = []
-    for batch in in_batches(tx.fresh.to_ask(f"copy.{column.key}", list(ids))):
-        wanted = select(copy).where(column.in_(batch))
-        if collection_id is not None:
-            wanted = wanted.where(copy.c.collection_id == collection_id)
-        found += [_link(row) for row in await tx.connection.execute(wanted)]
-    return found
+_BY_COPIES = Question(lambda lists: select(copy).where(lists.among(copy.c.copy_id, "ids")))
 
 
-def _link(row: Row[Any]) -> CopyLink:
-    return CopyLink(
-        row.collection_id,
-        row.original_id,
-        row.copy_id,
-        row.generation,
-        row.body_sha256,
-        tuple(row.omitted),
-    )
+def _link(row: Sequence[Any]) -> CopyLink:
+    collection_id, original_id, copy_id, generation, body_sha256, omitted = row
+    return CopyLink(collection_id, original_id, copy_id, generation, body_sha256, tuple(from_json(omitted)))

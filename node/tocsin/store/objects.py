@@ -1,4 +1,4 @@
-"""Objects: every version of every object that this node holds, and on whose word (DESIGN 2.8).
+"""Objects: every version of every object that this node holds, and on whose word.
 
 A version is kept once, with its bytes as they came. A source is one (party, collection); its last word on a
 version counts: while it is not `withdraw`, the source is live, and a version with a live source is held. Once no
@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Row, Select, and_, cast, exists, func, literal_column, or_, select, update
+from sqlalchemy import BigInteger, Integer, Select, and_, cast, exists, func, literal_column, or_, select, update
 
 from tocsin.stix.objects import ObjectVersion, from_micros, version_key
 from tocsin.store import bulk
 from tocsin.store.held import HeldVersion, Say, Source, nearest_first
+from tocsin.store.question import Lists, Question
 from tocsin.store.tables import object_version, reference, release, source
 from tocsin.store.transaction import Transaction, in_batches
 
@@ -58,12 +59,15 @@ async def begin_fresh(tx: Transaction, ids: Iterable[str]) -> None:
 
     The caller holds the locks of all logs (`releases.lock_all`) or is alone by the nature of SQLite.
     """
-    t = object_version.c
     asked = [id_ for id_ in dict.fromkeys(ids) if id_ not in tx.fresh]
     if asked:
-        held = select(t.id).where(bulk.among(tx, t.id, asked)).distinct()
-        found = set((await tx.connection.execute(held)).scalars())
+        found = {id_ for (id_,) in await _KEPT.ask(tx, ids=asked)}
         tx.fresh.begin(id_ for id_ in asked if id_ not in found)
+
+
+_KEPT = Question(
+    lambda lists: select(object_version.c.id).where(lists.among(object_version.c.id, "ids")).distinct()
+)
 
 
 async def add_versions(tx: Transaction, versions: Sequence[ObjectVersion], *, received: int) -> list[Stored]:
@@ -138,7 +142,8 @@ async def _insert(
         numbers = await bulk.insert_returning(tx, object_version, _COLUMNS, rows, "seq", key=("id", "sha256"))
     else:
         # whoever writes to SQLite is alone: numbers follow one another
-        last = (await tx.connection.execute(select(func.max(object_version.c.seq)))).scalar_one() or 0
+        ((last,),) = await _LAST_NUMBER.ask(tx)
+        last = last or 0
         numbers = {(row[0], row[4]): last + place for place, row in enumerate(rows, start=1)}
         numbered = [(last + place, *row) for place, row in enumerate(rows, start=1)]
         await bulk.insert(tx, object_version, ("seq", *_COLUMNS), numbered)
@@ -163,6 +168,9 @@ async def _insert(
                 _names=frozenset(version.named),
             )
         )
+
+
+_LAST_NUMBER = Question(lambda lists: select(func.max(object_version.c.seq)))
 
 
 def _row(version: ObjectVersion, received: int) -> tuple[Any, ...]:
@@ -274,7 +282,7 @@ _AUTHENTIC = (
 async def newest(tx: Transaction, ids: Iterable[str]) -> dict[str, HeldVersion]:
     """The newest version in force of each object that is held.
 
-    Where its creator's own node speaks, nobody else's versions count (DESIGN 2.7): the greatest of the authentic
+    Where its creator's own node speaks, nobody else's versions count: the greatest of the authentic
     versions, else the greatest of all; of two contents of one version the lower hash.
     """
     t = object_version.c
@@ -290,27 +298,34 @@ async def newest(tx: Transaction, ids: Iterable[str]) -> dict[str, HeldVersion]:
             .where(t.id.in_(batch), _offered(t.seq))
             .subquery()
         )
-        wanted = select(object_version).join(ranked, ranked.c.seq == t.seq).where(ranked.c.rank == 1)
+        wanted = select(*_HELD).join(ranked, ranked.c.seq == t.seq).where(ranked.c.rank == 1)
         found |= {version.id: version for version in await _versions(tx, wanted)}
     return found
 
 
 async def offered(tx: Transaction, ids: Iterable[str]) -> dict[str, list[HeldVersion]]:
     """Every version of each object that some source offers, with all contents, oldest first."""
-    t = object_version.c
-    wanted_ids = list(dict.fromkeys(ids))
-    found = {id_: held for id_ in wanted_ids if id_ in tx.fresh and (held := tx.fresh.offered(id_))}
-    for batch in in_batches(id_ for id_ in wanted_ids if id_ not in tx.fresh):
-        wanted = select(object_version).where(t.id.in_(batch), _offered(t.seq))
-        for version in await _versions(tx, wanted.order_by(t.id, t.version_key, t.sha256)):
+    wanted = list(dict.fromkeys(ids))
+    found = {id_: held for id_ in wanted if id_ in tx.fresh and (held := tx.fresh.offered(id_))}
+    if asked := [id_ for id_ in wanted if id_ not in tx.fresh]:
+        rows = await _OFFERED.ask(tx, ids=asked)
+        heard = await sources(tx, [row[0] for row in rows])
+        for row in rows:
+            version = _held(row, heard.get(row[0], ()))
             found.setdefault(version.id, []).append(version)
     return found
+
+
+def _all_offered(lists: Lists) -> Select[Any]:
+    t = object_version.c
+    wanted = select(*_HELD).where(lists.among(t.id, "ids"), _offered(t.seq))
+    return wanted.order_by(t.id, t.version_key, t.sha256)
 
 
 async def versions(tx: Transaction, id_: str) -> list[HeldVersion]:
     """Everything ever held under an id, oldest version first, forgotten and withdrawn ones too."""
     t = object_version.c
-    return await _versions(tx, select(object_version).where(t.id == id_).order_by(t.version_key, t.sha256))
+    return await _versions(tx, select(*_HELD).where(t.id == id_).order_by(t.version_key, t.sha256))
 
 
 async def dates(tx: Transaction, id_: str) -> list[str]:
@@ -324,26 +339,23 @@ async def dates(tx: Transaction, id_: str) -> list[str]:
 async def sources(tx: Transaction, seqs: Iterable[int]) -> dict[int, list[Source]]:
     """The last word of every source on each version, withdrawn ones too, nearest first."""
     found: dict[int, list[Source]] = defaultdict(list)
-    s = source.c
     asked = list(dict.fromkeys(seqs))
     for seq in asked:
         if said := tx.fresh.sources(seq):
             found[seq] = said
-    for batch in in_batches(seq for seq in asked if not tx.fresh.knows(seq)):
-        rows = await tx.connection.execute(select(source).where(s.version_seq.in_(batch)))
-        for row in rows:
-            found[row.version_seq].append(
-                Source(
-                    row.party_id,
-                    row.collection_id,
-                    row.word,
-                    row.authentic,
-                    row.hops,
-                    row.first_heard,
-                    row.last_heard,
-                )
-            )
+    if unknown := [seq for seq in asked if not tx.fresh.knows(seq)]:
+        for seq, party_id, collection_id, word, authentic, *rest in await _SAID.ask(tx, seqs=unknown):
+            found[seq].append(Source(party_id, collection_id, word, bool(authentic), *rest))
     return {seq: sorted(said, key=nearest_first) for seq, said in found.items()}
+
+
+def _said(lists: Lists) -> Select[Any]:
+    s = source.c
+    fields = (s.version_seq, s.party_id, s.collection_id, s.word, s.authentic, s.hops, s.first_heard, s.last_heard)
+    return select(*fields).where(lists.among(s.version_seq, "seqs", BigInteger()))
+
+
+_SAID = Question(_said)
 
 
 async def _versions(tx: Transaction, wanted: Select[Any]) -> list[HeldVersion]:
@@ -352,18 +364,37 @@ async def _versions(tx: Transaction, wanted: Select[Any]) -> list[HeldVersion]:
     return [_held(row, heard.get(row.seq, ())) for row in rows]
 
 
-def _held(row: Row[Any], heard: Iterable[Source]) -> HeldVersion:
+_HELD = tuple(
+    object_version.c[name]
+    for name in (
+        "seq",
+        "id",
+        "type",
+        "version",
+        "version_key",
+        "sha256",
+        "versioned",
+        "spec_version",
+        "received",
+        "raw",
+    )
+)
+_OFFERED = Question(_all_offered)
+
+
+def _held(row: Sequence[Any], heard: Iterable[Source]) -> HeldVersion:
+    seq, id_, type_, version, version_key_, sha256, versioned, spec_version, received, raw = row
     return HeldVersion(
-        seq=row.seq,
-        id=row.id,
-        type=row.type,
-        version=row.version,
-        version_key=row.version_key,
-        sha256=row.sha256,
-        versioned=row.versioned,
-        spec_version=row.spec_version,
-        received=row.received,
-        raw=row.raw or b"",
+        seq=seq,
+        id=id_,
+        type=type_,
+        version=version,
+        version_key=version_key_,
+        sha256=sha256,
+        versioned=bool(versioned),
+        spec_version=spec_version,
+        received=received,
+        raw=raw or b"",
         sources=tuple(source for source in heard if source.live),
     )
 
@@ -456,15 +487,17 @@ _NOTED_BEFORE = bulk.Conflict()
 async def referring(tx: Transaction, targets: Iterable[str]) -> set[str]:
     """The objects that name one of the targets."""
     asked = list(dict.fromkeys(targets))
-    if not asked:
-        return set()
-    naming = (
+    return {id_ for (id_,) in await _REFERRING.ask(tx, targets=asked)} if asked else set()
+
+
+_REFERRING = Question(
+    lambda lists: (
         select(object_version.c.id)
         .join(reference, reference.c.version_seq == object_version.c.seq)
-        .where(bulk.among(tx, reference.c.target_id, asked))
+        .where(lists.among(reference.c.target_id, "targets"))
         .distinct()
     )
-    return set((await tx.connection.execute(naming)).scalars())
+)
 
 
 async def names_of(tx: Transaction, ids: Iterable[str]) -> set[str]:

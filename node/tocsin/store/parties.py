@@ -1,11 +1,11 @@
 """Parties: the accounts and peers that this node deals with, by an id made at first sight.
 
-Grants, cursors and duties hang on the id; the name is a label from `tocsin.yaml` (DESIGN 2.14). The node itself
+Grants, cursors and duties hang on the id; the name is a label from `tocsin.yaml`. The node itself
 is no party: where a party id stands for it, that is `''`.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from sqlalchemy import Row, exists, select, update
 
 from tocsin.errors import NotFound, Refused
 from tocsin.store.names import moves
+from tocsin.store.question import Question
 from tocsin.store.tables import object_version, party, source
 from tocsin.store.transaction import Transaction, in_batches
 
@@ -71,8 +72,10 @@ def _a(kind: PartyKind) -> str:
 
 async def parties(tx: Transaction) -> list[Party]:
     """Everybody this node has ever known, by name."""
-    rows = await tx.connection.execute(select(party).order_by(party.c.name))
-    return [_party(row) for row in rows]
+    return [party_of(row) for row in await _ALL.ask(tx)]
+
+
+_ALL = Question(lambda lists: select(party).order_by(party.c.name))
 
 
 async def party_by_name(tx: Transaction, name: str) -> Party | None:
@@ -123,6 +126,12 @@ async def set_suspended(tx: Transaction, party_id: str, suspended: bool) -> None
     done = await tx.connection.execute(update(party).where(party.c.id == party_id).values(suspended=suspended))
     if done.rowcount == 0:
         raise NotFound(f"no party has the id {party_id}")
+
+
+def party_of(row: Sequence[Any]) -> Party:
+    """The party of a row of its table."""
+    id_, name, kind, identity_id, first_seen, suspended = row
+    return Party(id_, name, kind, identity_id, first_seen, bool(suspended))
 
 
 def _party(row: Row[Any]) -> Party:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    Select,
     and_,
+    bindparam,
     delete,
     select,
     update,
@@ -13,9 +15,10 @@ from sqlalchemy import (
 
 from tocsin.errors import NotFound
 from tocsin.store import bulk
+from tocsin.store.question import Lists, Question
 from tocsin.store.tables import posting
 from tocsin.store.tables import status as status_table
-from tocsin.store.transaction import Transaction, in_batches
+from tocsin.store.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +50,19 @@ _POSTED_BEFORE = bulk.Conflict(
 
 async def postings(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> dict[str, Posting]:
     """Who posted each object here and has not deleted it."""
+    asked = tx.fresh.to_ask("posting", list(object_ids))
+    rows = await _POSTED.ask(tx, collection=collection_id, ids=asked) if asked else ()
+    return {row[1]: Posting(*row) for row in rows}
+
+
+def _posted(lists: Lists) -> Select[Any]:
     p = posting.c
-    found = {}
-    for batch in in_batches(tx.fresh.to_ask("posting", list(object_ids))):
-        wanted = select(posting).where(
-            p.collection_id == collection_id, p.object_id.in_(batch), p.deleted.is_(None)
-        )
-        for row in await tx.connection.execute(wanted):
-            found[row.object_id] = Posting(row.collection_id, row.object_id, row.party_id, row.posted)
-    return found
+    return select(p.collection_id, p.object_id, p.party_id, p.posted).where(
+        p.collection_id == bindparam("collection"), lists.among(p.object_id, "ids"), p.deleted.is_(None)
+    )
+
+
+_POSTED = Question(_posted)
 
 
 async def delete_posting(tx: Transaction, collection_id: str, object_id: str, now: int) -> None:

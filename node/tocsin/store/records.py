@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, Select, delete, func, select
 
 from tocsin.stix.canonical import dump_json
 from tocsin.store import bulk
+from tocsin.store.question import Lists, Question
 from tocsin.store.tables import assessment, belonging, record
 from tocsin.store.transaction import Transaction, in_batches
 
@@ -219,20 +220,32 @@ async def put_belongings(tx: Transaction, made: Mapping[str, Iterable[tuple[str,
 
 async def belonging_to(tx: Transaction, incident_ids: Iterable[str]) -> list[Belonging]:
     """Everything that belongs to the incidents."""
-    found = []
-    for batch in in_batches(tx.fresh.to_ask("belonging.incident_id", list(incident_ids))):
-        wanted = select(belonging).where(belonging.c.incident_id.in_(batch))
-        rows = await tx.connection.execute(wanted.order_by(belonging.c.incident_id, belonging.c.object_id))
-        found += [Belonging(row.object_id, row.incident_id, row.role) for row in rows]
-    return found
+    asked = tx.fresh.to_ask("belonging.incident_id", list(incident_ids))
+    return [Belonging(*row) for row in await _COMPANY.ask(tx, ids=asked)] if asked else []
+
+
+def _company(lists: Lists) -> Select[Any]:
+    b = belonging.c
+    wanted = select(b.object_id, b.incident_id, b.role).where(lists.among(b.incident_id, "ids"))
+    return wanted.order_by(b.incident_id, b.object_id)
+
+
+_COMPANY = Question(_company)
 
 
 async def belongings_of(tx: Transaction, object_ids: Iterable[str]) -> dict[str, list[Belonging]]:
     """The incidents that each object belongs to, and its role there, for those that belong to any."""
+    asked = tx.fresh.to_ask("belonging.object_id", list(object_ids))
     found: dict[str, list[Belonging]] = defaultdict(list)
-    for batch in in_batches(tx.fresh.to_ask("belonging.object_id", list(object_ids))):
-        wanted = select(belonging).where(belonging.c.object_id.in_(batch))
-        rows = await tx.connection.execute(wanted.order_by(belonging.c.object_id, belonging.c.incident_id))
-        for row in rows:
-            found[row.object_id].append(Belonging(row.object_id, row.incident_id, row.role))
+    for row in await _BELONGING.ask(tx, ids=asked) if asked else ():
+        found[row[0]].append(Belonging(*row))
     return dict(found)
+
+
+def _belonging(lists: Lists) -> Select[Any]:
+    b = belonging.c
+    wanted = select(b.object_id, b.incident_id, b.role).where(lists.among(b.object_id, "ids"))
+    return wanted.order_by(b.object_id, b.incident_id)
+
+
+_BELONGING = Question(_belonging)

@@ -1,28 +1,22 @@
-"""Releases: the collections, and for each the append-only log of what its readers may see (DESIGN 2.11, 2.15).
+"""Releases: the collections, and for each the append-only log of what its readers may see.
 
 Whoever writes to logs holds the rows of their collections (`lock`, in order of id) from before it reads what
 stands until it commits: so the order of commits is the order of positions. What stands beside a log is here too:
 copies, postings, statuses, grants.
 """
 
-import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
-    BindParameter,
     ColumnElement,
-    Row,
     Select,
     and_,
     bindparam,
-    cast,
     exists,
     func,
-    literal,
     select,
     update,
 )
@@ -31,6 +25,7 @@ from tocsin.errors import NotFound, Refused
 from tocsin.store import bulk
 from tocsin.store.log import Current, Entry, Form, Head, Op, write
 from tocsin.store.names import moves
+from tocsin.store.question import Lists, Question
 from tocsin.store.tables import collection, object_version, reference, release, source
 from tocsin.store.transaction import Transaction, in_batches
 
@@ -101,12 +96,10 @@ async def _rename(tx: Transaction, renamed: Mapping[str, str]) -> None:
 
 async def collections(tx: Transaction) -> list[CollectionRow]:
     """Every collection this node ever had, by key."""
-    rows = await tx.connection.execute(select(collection).order_by(collection.c.key))
-    return [_collection(row) for row in rows]
+    return [CollectionRow(*row) for row in await _COLLECTIONS.ask(tx)]
 
 
-def _collection(row: Row[Any]) -> CollectionRow:
-    return CollectionRow(row.id, row.key, row.made, row.last_position, row.standing, row.stuck, row.epoch)
+_COLLECTIONS = Question(lambda lists: select(collection).order_by(collection.c.key))
 
 
 async def lock(tx: Transaction, collection_ids: Iterable[str]) -> dict[str, Head]:
@@ -115,19 +108,23 @@ async def lock(tx: Transaction, collection_ids: Iterable[str]) -> dict[str, Head
     Take all that a transaction will need in one call: two that took theirs one by one could wait for each other.
     On SQLite a writing transaction is alone anyway. Raises NotFound for an unknown collection.
     """
-    wanted = sorted(set(collection_ids))
-    found: dict[str, Head] = {}
-    for batch in in_batches(wanted):
-        rows = await tx.connection.execute(
-            select(collection.c.id, collection.c.last_position, collection.c.standing)
-            .where(collection.c.id.in_(batch))
-            .order_by(collection.c.id)
-            .with_for_update()
-        )
-        found |= {row.id: Head(row.last_position, row.standing) for row in rows}
-    if missing := set(wanted) - set(found):
+    wanted = set(collection_ids)
+    if not wanted <= tx.heads.keys():
+        rows = await _HEADS_HELD.ask(tx, ids=sorted(wanted))
+        tx.heads |= {id_: Head(last_position, standing) for id_, last_position, standing in rows}
+    if missing := wanted - tx.heads.keys():
         raise NotFound(f"no collection has the id {min(missing)}")
-    return found
+    return {id_: tx.heads[id_] for id_ in wanted}
+
+
+_HEADS_HELD = Question(
+    lambda lists: (
+        select(collection.c.id, collection.c.last_position, collection.c.standing)
+        .where(lists.among(collection.c.id, "ids"))
+        .order_by(collection.c.id)
+        .with_for_update()
+    )
+)
 
 
 async def lock_all(tx: Transaction) -> list[CollectionRow]:
@@ -136,12 +133,16 @@ async def lock_all(tx: Transaction) -> list[CollectionRow]:
     Whoever brings objects takes these before anything else. Writers then wait for each other once, at the start,
     and never in a circle.
     """
-    held = select(collection).order_by(collection.c.id).with_for_update()
-    rows = (await tx.connection.execute(held)).all()
+    rows = await _COLLECTIONS_HELD.ask(tx)
     if not rows and tx.on_postgresql:  # a node that only imports or reads from peers has no row to hold
         await tx.connection.execute(select(func.pg_advisory_xact_lock(_NO_COLLECTION)))
-        rows = (await tx.connection.execute(held)).all()
-    return [_collection(row) for row in rows]
+        rows = await _COLLECTIONS_HELD.ask(tx)
+    held = [CollectionRow(*row) for row in rows]
+    tx.heads |= {row.id: Head(row.last_position, row.standing) for row in held}
+    return held
+
+
+_COLLECTIONS_HELD = Question(lambda lists: select(collection).order_by(collection.c.id).with_for_update())
 
 
 _NO_COLLECTION = 0x746F6373696E01  # of PostgreSQL, in place of the rows
@@ -159,7 +160,7 @@ async def head(tx: Transaction, collection_id: str) -> Head:
 
 
 async def set_stuck(tx: Transaction, collection_id: str, why: str | None) -> None:
-    """Note why new things are kept out of a collection (DESIGN 2.4); None: no longer."""
+    """Note why new things are kept out of a collection; None: no longer."""
     await tx.connection.execute(update(collection).where(collection.c.id == collection_id).values(stuck=why))
 
 
@@ -223,16 +224,20 @@ async def append(
     await bulk.insert(tx, release, _COLUMNS, rows)
     tx.fresh.wrote(log_of(collection_id), {line.object_id for line in writing.lines})
     tx.wrote(len(rows))
-    await tx.connection.execute(
-        update(collection)
-        .where(collection.c.id == collection_id)
-        .values(last_position=writing.head.last_position, standing=writing.head.standing)
-    )
+    await _MOVE_HEAD.ask(tx, id=collection_id, position=writing.head.last_position, number=writing.head.standing)
+    tx.heads[collection_id] = writing.head
     return [
         Appended(line.position, line.op, line.object_id, line.version_key, line.again) for line in writing.lines
     ]
 
 
+_MOVE_HEAD = Question(
+    lambda lists: (
+        update(collection)
+        .where(collection.c.id == bindparam("id"))
+        .values(last_position=bindparam("position"), standing=bindparam("number"))
+    )
+)
 _COLUMNS = (
     "collection_id",
     "position",
@@ -334,36 +339,14 @@ class Standing:
 
 async def standing(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> dict[str, Standing]:
     """How each object stands in one collection; absent = not at all."""
-    found: dict[str, Standing] = {}
-    for batch in in_batches(tx.fresh.to_ask(log_of(collection_id), list(object_ids))):
-        here = and_(release.c.collection_id == collection_id, release.c.version_seq.in_(_versions_of(batch)))
-        found |= {object_id: where for (object_id, _), where in (await _standing(tx, here)).items()}
-    return found
+    asked = tx.fresh.to_ask(log_of(collection_id), list(object_ids))
+    rows = await _STANDING.ask(tx, collection=collection_id, ids=asked) if asked else ()
+    return {object_id: where for (object_id, _), where in _stand(rows).items()}
 
 
-async def standing_everywhere(tx: Transaction, object_ids: Iterable[str]) -> dict[str, dict[str, Standing]]:
-    """How each object stands in each collection, by object id and collection id."""
-    found: dict[str, dict[str, Standing]] = {}
-    for batch in in_batches(dict.fromkeys(object_ids)):
-        here = release.c.version_seq.in_(_versions_of(batch))
-        for (object_id, collection_id), where in (await _standing(tx, here)).items():
-            found.setdefault(object_id, {})[collection_id] = where
-    return found
-
-
-def log_of(collection_id: str) -> str:
-    """The name of one log among what a transaction wrote to (`held.Fresh`)."""
-    return f"release of {collection_id}"
-
-
-def _versions_of(ids: list[str]) -> Select[tuple[int]]:
-    """The numbers of all versions of objects, by which the log is searched."""
-    return select(object_version.c.seq).where(object_version.c.id.in_(ids))
-
-
-async def _standing(tx: Transaction, where: ColumnElement[bool]) -> dict[tuple[str, str], Standing]:
+def _standing_where(where: ColumnElement[bool]) -> Select[Any]:
     r, v = release.c, object_version.c
-    rows = await tx.connection.execute(
+    return (
         select(
             r.object_id,
             r.collection_id,
@@ -378,6 +361,39 @@ async def _standing(tx: Transaction, where: ColumnElement[bool]) -> dict[tuple[s
         .join(object_version, v.seq == r.version_seq)
         .where(where, r.current)
     )
+
+
+def _of_objects(lists: Lists) -> ColumnElement[bool]:
+    return release.c.version_seq.in_(select(object_version.c.seq).where(lists.among(object_version.c.id, "ids")))
+
+
+_STANDING = Question(
+    lambda lists: _standing_where(and_(release.c.collection_id == bindparam("collection"), _of_objects(lists)))
+)
+_STANDING_ANYWHERE = Question(lambda lists: _standing_where(_of_objects(lists)))
+
+
+async def standing_everywhere(tx: Transaction, object_ids: Iterable[str]) -> dict[str, dict[str, Standing]]:
+    """How each object stands in each collection, by object id and collection id."""
+    found: dict[str, dict[str, Standing]] = {}
+    for (object_id, collection_id), where in _stand(
+        await _STANDING_ANYWHERE.ask(tx, ids=list(dict.fromkeys(object_ids)))
+    ).items():
+        found.setdefault(object_id, {})[collection_id] = where
+    return found
+
+
+def log_of(collection_id: str) -> str:
+    """The name of one log among what a transaction wrote to (`held.Fresh`)."""
+    return f"release of {collection_id}"
+
+
+def _versions_of(ids: list[str]) -> Select[tuple[int]]:
+    """The numbers of all versions of objects, by which the log is searched."""
+    return select(object_version.c.seq).where(object_version.c.id.in_(ids))
+
+
+def _stand(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, str], Standing]:
     versions: dict[tuple[str, str], dict[str, StandingVersion]] = {}
     for object_id, collection_id, key, *rest in rows:
         versions.setdefault((object_id, collection_id), {})[key] = StandingVersion(*rest)
@@ -433,17 +449,24 @@ async def named_by_standing(
     tx: Transaction, collection_id: str, ids: Iterable[str], *, without: Collection[str] = ()
 ) -> set[str]:
     """Those of `ids` that something standing in the collection names, objects `without` not counted."""
-    r, naming = release.c, reference.c
-    stands = exists().where(r.version_seq == naming.version_seq, r.collection_id == collection_id, r.current)
-    wanted = select(naming.version_seq).where(naming.target_id == bindparam("target"), stands).limit(1)
-    if without:
-        wanted = wanted.where(naming.version_seq.not_in(_numbers(tx, without)))
     # one by one: half a log may name the same marking, and the first that does is enough
     return {
         id_
         for id_ in dict.fromkeys(ids)
-        if (await tx.connection.execute(wanted, {"target": id_})).first() is not None
+        if await _NAMING.ask(tx, target=id_, collection=collection_id, without=without)
     }
+
+
+def _naming(lists: Lists) -> Select[Any]:
+    r, naming = release.c, reference.c
+    stands = exists().where(
+        r.version_seq == naming.version_seq, r.collection_id == bindparam("collection"), r.current
+    )
+    others = naming.version_seq.not_in(_numbers(lists))
+    return select(naming.version_seq).where(naming.target_id == bindparam("target"), stands, others).limit(1)
+
+
+_NAMING = Question(_naming)
 
 
 async def creators_standing(
@@ -451,47 +474,56 @@ async def creators_standing(
 ) -> dict[str, set[str]]:
     """Those of `ids` that created something standing in the collection, each with the ids of the parties on whose
     word that is held; objects `without` not counted."""
-    r, s = release.c, source.c
-    creator: BindParameter[str] = bindparam("creator")
-    party_id: BindParameter[str] = bindparam("party_id")
-    following = select(func.min(s.party_id)).where(s.creator == creator, s.party_id > party_id)
-    wanted = (
-        select(s.version_seq)
-        .join(release, and_(r.version_seq == s.version_seq, r.collection_id == collection_id))
-        .where(s.creator == creator, s.party_id == party_id, s.word != "withdraw", r.current)
-        .limit(1)
-    )
-    if without:
-        wanted = wanted.where(s.version_seq.not_in(_numbers(tx, without)))
     found: dict[str, set[str]] = {}
     for id_, party in (await _first_parties(tx, ids)).items():
         # a step through the index for each party, and the first of its objects that stands is enough
         while party is not None:
-            place = {"creator": id_, "party_id": party}
-            if (await tx.connection.execute(wanted, place)).first() is not None:
+            if await _CREATED.ask(tx, creator=id_, party=party, collection=collection_id, without=without):
                 found.setdefault(id_, set()).add(party)
-            party = (await tx.connection.execute(following, place)).scalar()
+            ((party,),) = await _NEXT_PARTY.ask(tx, creator=id_, party=party)
     return found
+
+
+def _created(lists: Lists) -> Select[Any]:
+    r, s = release.c, source.c
+    return (
+        select(s.version_seq)
+        .join(release, and_(r.version_seq == s.version_seq, r.collection_id == bindparam("collection")))
+        .where(
+            s.creator == bindparam("creator"),
+            s.party_id == bindparam("party"),
+            s.word != "withdraw",
+            r.current,
+            s.version_seq.not_in(_numbers(lists)),
+        )
+        .limit(1)
+    )
+
+
+_CREATED = Question(_created)
+_NEXT_PARTY = Question(
+    lambda lists: select(func.min(source.c.party_id)).where(
+        source.c.creator == bindparam("creator"), source.c.party_id > bindparam("party")
+    )
+)
 
 
 async def _first_parties(tx: Transaction, creators: Iterable[str]) -> dict[str, str | None]:
     """Of those who created anything that is held here, the first party on whose word."""
-    wanted = dict.fromkeys(creators)
-    if not wanted:
-        return {}
-    asked = _listed(tx, wanted).subquery()
+    wanted = sorted(set(creators))
+    rows = await _FIRST_PARTIES.ask(tx, ids=wanted) if wanted else ()
+    return {creator: first for creator, first in rows if first is not None}
+
+
+def _first_party(lists: Lists) -> Select[Any]:
+    asked = lists.rows("ids")
     party = select(func.min(source.c.party_id)).where(source.c.creator == asked.c.value).scalar_subquery()
-    rows = await tx.connection.execute(select(asked.c.value, party))
-    return {creator: first for creator, first in rows.all() if first is not None}
+    return select(asked.c.value, party)
 
 
-def _numbers(tx: Transaction, ids: Iterable[str]) -> Select[tuple[int]]:
-    """The numbers of all versions of objects, however many."""
-    return select(object_version.c.seq).where(object_version.c.id.in_(_listed(tx, ids)))
+_FIRST_PARTIES = Question(_first_party)
 
 
-def _listed(tx: Transaction, values: Iterable[str]) -> Select[tuple[str]]:
-    """Values as a table, however many: one parameter, where a list in the statement would be cut into batches."""
-    text = literal(json.dumps(sorted(values)))
-    listed = func.json_array_elements_text(cast(text, JSON)) if tx.on_postgresql else func.json_each(text)
-    return select(listed.table_valued("value").c.value)
+def _numbers(lists: Lists) -> Select[tuple[int]]:
+    """The numbers of all versions of objects."""
+    return select(object_version.c.seq).where(lists.among(object_version.c.id, "without"))

@@ -37,6 +37,7 @@ from tocsin.store.behind import Line
 from tocsin.store.glance import Glance, Glances, PostgresqlGlances, SqliteGlances
 from tocsin.store.held import Fresh
 from tocsin.store.inline import READER, WRITER
+from tocsin.store.log import Head
 from tocsin.store.migrations import Revision, revision_of, upgrade
 from tocsin.store.moment import Moment, PostgresqlWitness, SqliteWitness, Witness
 from tocsin.store.passing import DRIVER_ERRORS, no_database, not_let_in, passing
@@ -70,6 +71,7 @@ class Transaction:
     _now: int | None = None
     _written: int = 0
     fresh: Fresh = field(default_factory=Fresh, repr=False)  # what came into being in it
+    heads: dict[str, Head] = field(default_factory=dict, repr=False)  # of the logs that it holds, by collection
 
     @property
     def on_postgresql(self) -> bool:
