@@ -147,3 +147,37 @@ async def test_what_is_new_does_take_the_short_way(make_database, monkeypatch):
         assert len(await posts.scene.seen("a")) >= 5
     finally:
         await store.close()
+
+
+async def test_a_collection_that_hears_nobody_else_looks_only_at_who_may_enter_as_creator(
+    make_database, monkeypatch
+):
+    looked_at = {}
+    tell_apart = releasing.tell_apart
+
+    async def noting(tx, court, ids):
+        looked_at.setdefault(court.key, set(ids))  # at first, before anything entered
+        return await tell_apart(tx, court, ids)
+
+    monkeypatch.setattr(releasing, "tell_apart", noting)
+    store = await Store.open(make_database("sqlite"), require_durable=False)
+    try:
+        scene = Posts(store, 1).scene
+        allowing = "rules: [{id: some, match: {type: incident}, then: allow, reason: x}]"
+        await scene.apply(
+            {key: {"writers": ["writer"]} for key in "abc"}, {"a": allowing, "b": allowing, "c": ALLOW_ANY}
+        )
+        creator = identity_of("Delta")
+        first, second = (
+            an_incident(scene.clock, str(n), id=keyed_id(b"n", "incident", str(n)), creator=creator["id"])
+            for n in range(2)
+        )
+        await scene.post("writer", "b", first)
+        looked_at.clear()
+        await scene.post("writer", "a", second, creator)
+        assert looked_at["a"] == looked_at["c"] >= {first["id"], second["id"], creator["id"]}
+        assert looked_at["b"] == looked_at["a"] - {second["id"]}
+        assert creator["id"] in await scene.seen("b")  # what stands there names it
+        assert second["id"] not in await scene.seen("b")
+    finally:
+        await store.close()

@@ -121,7 +121,7 @@ async def receive_posts(
     taken = list(dict.fromkeys(item.id for item in received if item.outcome != "refused" and not item.reason))
     posted_before = await postings.postings(tx, collection_id, taken)
     await postings.put_postings(tx, collection_id, taken, party.id, now)
-    outcomes = await release_before(tx, courts, [*taken, *waiting], now=now)
+    outcomes = await release_before(tx, courts, [*taken, *waiting], now=now, posted_into=key)
     here = {outcome.object_id: outcome for outcome in outcomes if outcome.collection == key}
     denied = {id_ for id_ in taken if (found := here.get(id_)) and found.what != "stuck" and not found.stands_as}
     stuck = {id_ for id_ in taken if (found := here.get(id_)) and found.what == "stuck"}

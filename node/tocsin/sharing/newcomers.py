@@ -8,7 +8,7 @@ definitions, and creators, which need no rule where they are named, revocations,
 judge, and what another collection lets in.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tocsin.policy.attributes import Provenance
@@ -64,6 +64,24 @@ async def tell_apart(tx: Transaction, court: Court, ids: Iterable[str]) -> tuple
             rest[id_] = None
     await _may_enter_as_creators(tx, court, newcomers, rest)
     return newcomers, list(rest)
+
+
+def of_no_concern(tx: Transaction, people: Mapping[str, Party], ids: Iterable[str]) -> set[str]:
+    """Those of these objects that a court denies by mere silence, where they were not posted into its own
+    collection and no rule of it hears others: newcomers that an account posted, but no identities, which may enter
+    as creators."""
+    found = set()
+    for id_ in ids:
+        version = tx.fresh.sole(id_)
+        if version is None or version.type in _MAY_BE_NAMED or version.revoked:
+            continue
+        party = people.get(version.sources[0].party_id)
+        if party is not None and party.kind == "account":
+            found.add(id_)
+    return found
+
+
+_MAY_BE_NAMED = FREE_TYPES | {"identity"}
 
 
 def _posters(court: Court, party: Party | None, source: Source) -> Provenance | None:

@@ -16,7 +16,7 @@ from tocsin.policy.configuration import Configuration
 from tocsin.policy.decision import Reason
 from tocsin.policy.redact import without_dates_hash
 from tocsin.sharing.judging import RedactedCopy, Verdict, judge, rank
-from tocsin.sharing.newcomers import Newcomers, tell_apart
+from tocsin.sharing.newcomers import Newcomers, of_no_concern, tell_apart
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.subjects import Court
 from tocsin.stix.objects import make_object, next_version
@@ -89,13 +89,23 @@ async def release_before(
     *,
     now: int,
     keys: Collection[str] | None = None,
+    posted_into: str | None = None,
 ) -> list[Outcome]:
-    """The same as `release`, by courts that sit already."""
+    """The same as `release`, by courts that sit already.
+
+    `posted_into`: the key of the one collection that everything new was posted into, where nobody asks what other
+    collections make of it. Then those that cannot let it in do not look at it.
+    """
     asked = list(dict.fromkeys(object_ids))
+    left = asked
+    if posted_into is not None and any(court.key != posted_into and not court.hears_others for court in courts):
+        plain = of_no_concern(tx, courts[0].people, asked)
+        left = [id_ for id_ in asked if id_ not in plain]
     outcomes = []
     for court in courts:
         if keys is None or court.key in keys:
-            outcomes += await _release_in(tx, court, asked, now)
+            all_of_it = court.key == posted_into or court.hears_others
+            outcomes += await _release_in(tx, court, asked if all_of_it else left, now)
     return outcomes
 
 

@@ -94,4 +94,11 @@ async def status(tx: Transaction, status_id: str, party_id: str) -> Mapping[str,
 
 async def prune_statuses(tx: Transaction, before: int) -> int:
     """Forget the statuses of POSTs before a moment (µs); how many."""
-    return (await tx.connection.execute(delete(status_table).where(status_table.c.requested < before))).rowcount
+    return len(await _PRUNE.ask(tx, before=before))
+
+
+_PRUNE = Question(
+    lambda lists: (
+        delete(status_table).where(status_table.c.requested < bindparam("before")).returning(status_table.c.id)
+    )
+)
