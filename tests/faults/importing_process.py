@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tocsin.intake import importing
+from tocsin.intake import ahead, importing
 from tocsin.intake.importing import Import, import_records
 from tocsin.intake.mapping import load_mapping
 from tocsin.settings import Home
@@ -22,17 +22,21 @@ load_mapping("veris")
 forks = get_context("forkserver")
 
 
-def start(url: str, folder: Path, secret: bytes) -> tuple[BaseProcess, Connection]:
-    """Begin an import; the connection gives `ready`, then the number acknowledged, at last the report's counts."""
+def start(url: str, folder: Path, secret: bytes, *, read_ahead: bool = False) -> tuple[BaseProcess, Connection]:
+    """Begin an import; the connection gives `ready`, then the number acknowledged, at last the report's counts.
+
+    With `read_ahead` a second process reads for it.
+    """
     forks.set_forkserver_preload([__name__])
     mine, theirs = forks.Pipe()
-    process = forks.Process(target=_run, args=(url, folder, secret, theirs), daemon=True)
+    process = forks.Process(target=_run, args=(url, folder, secret, theirs, read_ahead), daemon=True)
     process.start()
     theirs.close()
     return process, mine
 
 
-def _run(url: str, folder: Path, secret: bytes, told: Connection) -> None:
+def _run(url: str, folder: Path, secret: bytes, told: Connection, read_ahead: bool) -> None:
+    ahead.WORTH_IT = 0 if read_ahead else ahead.WORTH_IT
     asyncio.run(_import(url, folder, secret, told))
 
 

@@ -34,8 +34,13 @@ _LENGTH = re.compile(rb"^content-length: *(\d+)\r\n", re.IGNORECASE | re.MULTILI
 _CONNECTION = re.compile(rb"^connection: *[a-z-]+\r\n", re.IGNORECASE | re.MULTILINE)
 
 
-def settings(database: str, readers: Sequence[str] = ("rita", "tess"), title: str = "Collection") -> str:
-    """`tocsin.yaml`: rita and tess read every collection, the writers add to each, sven may use nothing."""
+def settings(
+    database: str, readers: Sequence[str] = ("rita", "tess"), title: str = "Collection", peers: str = ""
+) -> str:
+    """`tocsin.yaml`: rita and tess read every collection, the writers add to each, sven may use nothing.
+
+    `peers`: lines of YAML below that key.
+    """
     company = "{kind: company, country: EE}"
     lines = ["node:", "  name: CERT Alpha", "  country: EE", f'  database: "{database}"', "accounts:"]
     lines += [f"  {name}: {company}" for name in ("rita", "tess", "sven", *WRITERS)]
@@ -49,6 +54,7 @@ def settings(database: str, readers: Sequence[str] = ("rita", "tess"), title: st
         ]
         lines += [f"    writers: [{', '.join(WRITERS)}]", "    clearance: green", "    unmarked: clear"]
         lines += ["    policy: open"]
+    lines += ["peers:", peers] if peers else []
     return "\n".join(lines) + "\n"
 
 
@@ -170,17 +176,24 @@ class Deployment:
 
 
 @contextmanager
-def deployed(folder: Path, database: str, count: int) -> Iterator[Deployment]:
-    """A node of `count` processes that start at once on an empty database; nothing but files is there before."""
+def deployed(
+    folder: Path, database: str, count: int, *, text: str = "", logs: Path | None = None, quiet: bool = True
+) -> Iterator[Deployment]:
+    """A node of `count` processes that start at once on an empty database; nothing but files is there before.
+
+    `text`: another `tocsin.yaml`; `logs`: another folder for what they say. Unless `quiet` is taken from it, no
+    process may have shown a stack trace at the end.
+    """
     first = Home(folder / "home-0")
-    write_files(first, settings(database))
+    write_files(first, text or settings(database))
     first.write_secret("namespace", os.urandom(32).hex())
     homes = [first] * count
     if database.startswith("postgresql"):
         homes = [first, *(Home(folder / f"home-{number}") for number in range(1, count))]
         for home in homes[1:]:
             shutil.copytree(first.path, home.path)
-    node = Deployment([Replica(home, folder / f"log-{n}") for n, home in enumerate(homes)], database)
+    logs = logs or folder
+    node = Deployment([Replica(home, logs / f"log-{n}") for n, home in enumerate(homes)], database)
     try:
         for replica in node.replicas:
             replica.start()
@@ -193,7 +206,7 @@ def deployed(folder: Path, database: str, count: int) -> Iterator[Deployment]:
             if replica.process is not None:
                 replica.process.kill()
                 replica.process.wait()
-    assert "Traceback" not in node.said(), node.said()
+    assert not quiet or "Traceback" not in node.said(), node.said()
 
 
 class RoundRobin:

@@ -9,6 +9,8 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from importing_process import start
 from scene import ALLOW_OURS, NODE, Scene
 from tocsin.store import objects, records
@@ -32,27 +34,33 @@ def _records(folder: Path) -> None:
         (folder / f"record-{number:04}.json").write_text(json.dumps(record))
 
 
+@pytest.mark.parametrize(
+    ("read_ahead", "kills", "seconds"),
+    [(False, KILLS, 0.4), (True, KILLS // 2, 1.2)],
+    ids=["alone", "another process reads ahead"],
+)
 async def test_nothing_acknowledged_is_lost_or_doubled_and_no_record_is_there_by_halves(
-    store, database_url, tmp_path
+    store, database_url, tmp_path, read_ahead, kills, seconds
 ):
     _records(tmp_path)
     scene = Scene(store)
     await scene.apply({"c": {"readers": ["acme"], "release": "automatic"}}, {"c": ALLOW_OURS})
     dice = random.Random(2026)
     acknowledged = 0
-    for _ in range(KILLS):
-        acknowledged = max(acknowledged, _killed_after(dice.uniform(0, 0.4), database_url, tmp_path))
+    for _ in range(kills):
+        told = _killed_after(dice.uniform(0, seconds), database_url, tmp_path, read_ahead=read_ahead)
+        acknowledged = max(acknowledged, told)
         await _check_whole(scene, acknowledged)
-    counts = _run_to_the_end(database_url, tmp_path)
+    counts = _run_to_the_end(database_url, tmp_path, read_ahead=read_ahead)
     assert counts["new"] + counts["unchanged"] == RECORDS
     assert counts["refused"] == 0
     await _check_whole(scene, RECORDS)
     assert len(await scene.incidents_seen("c")) == RECORDS
 
 
-def _killed_after(seconds: float, url: str, folder: Path) -> int:
+def _killed_after(seconds: float, url: str, folder: Path, *, read_ahead: bool) -> int:
     """Kill an import `seconds` after it was ready; how many records it had been acknowledged."""
-    importing, told = start(url, folder, NODE.secret)
+    importing, told = start(url, folder, NODE.secret, read_ahead=read_ahead)
     assert told.recv() == "ready"
     time.sleep(seconds)
     importing.kill()
@@ -67,8 +75,8 @@ def _killed_after(seconds: float, url: str, folder: Path) -> int:
     return acknowledged
 
 
-def _run_to_the_end(url: str, folder: Path) -> dict[str, int]:
-    importing, told = start(url, folder, NODE.secret)
+def _run_to_the_end(url: str, folder: Path, *, read_ahead: bool) -> dict[str, int]:
+    importing, told = start(url, folder, NODE.secret, read_ahead=read_ahead)
     while not isinstance(said := told.recv(), dict):
         pass
     importing.join()
