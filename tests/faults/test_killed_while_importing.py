@@ -36,7 +36,7 @@ def _records(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("read_ahead", "kills", "seconds"),
-    [(False, KILLS, 0.4), (True, KILLS // 2, 1.2)],
+    [(False, KILLS, 0.4), (True, KILLS // 4, 1.2)],
     ids=["alone", "another process reads ahead"],
 )
 async def test_nothing_acknowledged_is_lost_or_doubled_and_no_record_is_there_by_halves(

@@ -5,7 +5,8 @@ What a person assessed stays, whatever the record or the mapping says later.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tocsin.errors import NotFound
+from tocsin.intake.ahead import Batch, batches_ahead, is_worth_it
 from tocsin.intake.build import Built, incident_id, objects_of
-from tocsin.intake.formats import BadRecord, SourceRecord, read_paths
-from tocsin.intake.mapping import Mapping as Rules
+from tocsin.intake.formats import BadRecord
 from tocsin.intake.mapping import load_mapping
-from tocsin.intake.places import Places
+from tocsin.intake.reading import Translated, translated
+from tocsin.intake.reading import records as read_records
 from tocsin.intake.translate import Translation, assessed_findings, classification, translate
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home
@@ -104,7 +106,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    record: SourceRecord
+    raw: bytes
     translation: Translation
     value: Mapping[str, Any]  # the translation as plain JSON
     incident_id: str
@@ -127,18 +129,25 @@ async def import_records(
     With `dry_run` nothing is stored, and the report says what would be. Raises BadFile for a mapping that does
     not load; what is wrong with single records or files is in the report.
     """
-    rules = load_mapping(order.format, home)
     report = ImportReport()
-    items = _unrepeated(read_paths(rules.reader, paths, rules.reading))
-    while taken := list(islice(items, BATCH)):
-        batch = [_read(node, order, rules, item) if isinstance(item, SourceRecord) else item for item in taken]
-        outcomes, released = await _import_batch(store, node, order, batch, dry_run=dry_run)
-        report.add_released(released)
-        for outcome in outcomes:
-            report.add(outcome)
-            heard(outcome)
-        progress(report.records)
+    ahead = is_worth_it(paths) and not dry_run
+    async with aclosing((batches_ahead if ahead else _batches)(home, order.format, paths, BATCH)) as batches:
+        async for taken in batches:
+            batch = [item if isinstance(item, BadRecord) else _read(node, order, item) for item in taken]
+            outcomes, released = await _import_batch(store, node, order, batch, dry_run=dry_run)
+            report.add_released(released)
+            for outcome in outcomes:
+                report.add(outcome)
+                heard(outcome)
+            progress(report.records)
     return report
+
+
+async def _batches(home: Home, format_: str, paths: Sequence[Path], size: int) -> AsyncGenerator[Batch, None]:
+    """The same as `batches_ahead`, read by this process."""
+    items = translated(load_mapping(format_, home), paths)
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 def classify_records(
@@ -151,13 +160,12 @@ def classify_records(
     """
     rules = load_mapping(format_, home)
     node = Node(home.namespace() if home else bytes(32))
-    for item in _unrepeated(read_paths(rules.reader, paths, rules.reading)):
-        match item:
-            case BadRecord():
-                yield item
-            case SourceRecord():
-                id_ = incident_id(node.secret, OURS, source or format_, format_, item.source_id)
-                yield classification(translate(item, rules), id_)
+    for item in read_records(rules, paths):
+        if isinstance(item, BadRecord):
+            yield item
+        else:
+            id_ = incident_id(node.secret, OURS, source or format_, format_, item.source_id)
+            yield classification(translate(item, rules), id_)
 
 
 async def assess(
@@ -189,20 +197,9 @@ async def assess(
     return await release(tx, configuration, node, [incident], now=now)
 
 
-def _unrepeated(items: Iterable[SourceRecord | BadRecord]) -> Iterator[SourceRecord | BadRecord]:
-    """A source id that comes again in one import is refused, with both places: it would overwrite the first."""
-    with Places() as places:
-        for item in items:
-            if isinstance(item, SourceRecord) and (first := places.first(item.source_id, item.place)):
-                yield BadRecord(item.place, f"record {item.source_id!r} was already read from {first}")
-            else:
-                yield item
-
-
-def _read(node: Node, order: Import, rules: Rules, record: SourceRecord) -> _Read:
-    id_ = incident_id(node.secret, order.owner, order.source, order.format, record.source_id)
-    translation = translate(record, rules)
-    return _Read(record, translation, translation.as_value(), id_)
+def _read(node: Node, order: Import, found: Translated) -> _Read:
+    id_ = incident_id(node.secret, order.owner, order.source, order.format, found.translation.source_id)
+    return _Read(found.raw, found.translation, found.value, id_)
 
 
 # --- storing -------------------------------------------------------------------------------------------------
@@ -340,9 +337,9 @@ def _record(order: Import, read: _Read, digest: str, now: int) -> Record:
         owner=order.owner,
         source=order.source,
         format=order.format,
-        source_id=read.record.source_id,
-        content=read.record.raw,
-        place=read.record.place,
+        source_id=read.translation.source_id,
+        content=read.raw,
+        place=read.translation.place,
         mapping=read.translation.mapping,
         translation=read.value,
         translation_sha256=digest,
@@ -363,8 +360,8 @@ def _outcome(item: _Read | BadRecord, judged: Mapping[str, _Judged]) -> RecordOu
         return RecordOutcome(item.place, "", "", "refused", item.reason)
     translation, became = item.translation, judged[item.incident_id]
     return RecordOutcome(
-        place=item.record.place,
-        source_id=item.record.source_id,
+        place=translation.place,
+        source_id=translation.source_id,
         incident_id=item.incident_id,
         what=became.what,
         reason=became.reason,
