@@ -59,5 +59,9 @@ class Unavailable(TocsinError):
     """The node cannot do this now; asking again later may succeed."""
 
 
+class NoRoom(Unavailable):
+    """The disk is full: nothing can be stored until somebody makes room; what is stored can be read."""
+
+
 class PeerFailed(TocsinError):
     """A peer could not be reached, or did not speak the protocol."""

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from tocsin.errors import (
     BadFile,
     BadInput,
+    NoRoom,
     NotAllowed,
     NotAuthenticated,
     NotFound,
@@ -91,14 +92,20 @@ FIXED: Mapping[int, str] = {
     500: "The error is in the log of this node under its error_id.",
     503: "The node cannot do this now; asking again later may succeed.",
 }
+NO_ROOM = "The node has no room left to store this. What it holds can be read; asking again later may succeed."
 
 
 def problem(
-    status: int, description: str = "", *, error_id: str = "", headers: Mapping[str, str] | None = None
+    status: int,
+    description: str = "",
+    *,
+    fixed: str = "",
+    error_id: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """One TAXII error message. The fixed text of a status goes before `description`."""
+    """One TAXII error message. `fixed`, or the fixed text of a status, goes before `description`."""
     body: dict[str, str] = {"title": TITLES.get(status, "The request failed")}
-    if text := FIXED.get(status, description):
+    if text := fixed or FIXED.get(status, description):
         body["description"] = text
     if error_id:
         body["error_id"] = error_id
@@ -145,10 +152,22 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 
 
 def _logged(request: Request, status: int, error: Exception, headers: Mapping[str, str] | None = None) -> Response:
-    """What is the node's own trouble is told to its operator, not to the client."""
+    """What is the node's own trouble is told to its operator, not to the client.
+
+    In a line where it was foreseen: a disk that is full must not be filled with where in the code that was found.
+    """
     error_id = str(uuid.uuid4())
-    log.error("%s %r failed, error_id %s", request.method, request.url.path, error_id, exc_info=error)
-    return problem(status, error_id=error_id, headers=headers)
+    foreseen = isinstance(error, TocsinError) and status != 500
+    log.error(
+        "%s %r failed, error_id %s%s",
+        request.method,
+        request.url.path,
+        error_id,
+        f": {error}" if foreseen else "",
+        exc_info=None if foreseen else error,
+    )
+    fixed = NO_ROOM if isinstance(error, NoRoom) else ""
+    return problem(status, fixed=fixed, error_id=error_id, headers=headers)
 
 
 HANDLERS: dict[Any, Any] = {

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +25,8 @@ NAMESPACE_BYTES = 32  # of the secret that ids are made with
 _NAMESPACE = re.compile(rf"^[0-9a-fA-F]{{{2 * NAMESPACE_BYTES}}}$")
 OTHERS = 0o077  # bits of a mode: of whom but the owner may do anything with a file
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"^(\d{1,6}) (KiB|MiB)$")
+_BYTES = {"KiB": 1024, "MiB": 1024 * 1024}
 
 TlpWord = Literal["clear", "green", "amber", "amber+strict", "red"]
 Role = Literal["analyst", "publisher", "operator", "auditor"]
@@ -52,6 +54,26 @@ def _seconds(given: object) -> object:
     return int(match[1]) * _SECONDS[match[2]]
 
 
+def _size(given: object) -> object:
+    match = _SIZE.match(given) if isinstance(given, str) else None
+    if match:
+        return int(match[1]) * _BYTES[match[2]]
+    if not isinstance(given, int):
+        raise ValueError("a size such as 512 KiB, 8 MiB, or a number of bytes")
+    return given
+
+
+def _up_to(most: int, said: str = "") -> AfterValidator:
+    """A limit: what the node was made for and tested with, or less."""
+
+    def check(given: int) -> int:
+        if not 1 <= given <= most:
+            raise ValueError(f"from 1 to {said or most}: a limit can only be lowered")
+        return given
+
+    return AfterValidator(check)
+
+
 def _sector(text: str) -> str:
     if not re.match(r"^(naics:\d{2,6}|nis2:[a-z0-9-]+(/[a-z0-9-]+)?)$", text):
         raise ValueError("a sector such as naics:52 or nis2:energy")
@@ -62,6 +84,7 @@ Sector = Annotated[str, AfterValidator(_sector)]
 Name = Annotated[str, AfterValidator(_name)]
 Country = Annotated[str, AfterValidator(_country)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
+Size = Annotated[int, BeforeValidator(_size)]
 
 
 class NodeSettings(Strict):
@@ -131,10 +154,30 @@ class CollectionSettings(Strict):
         return self
 
 
+class LimitSettings(Strict):
+    """What the node takes at most: bytes, objects, levels, seconds, requests. Each can only be lowered.
+
+    The first five hold from the moment of `apply`, for what is posted and for what peers offer alike; `deadline` and
+    `answer` from the next request to a peer; `header`, `request` and `requests` from the next start.
+    """
+
+    body: Annotated[Size, _up_to(10 * 1024 * 1024, "10 MiB")] = 10 * 1024 * 1024  # told as `max_content_length`
+    objects: Annotated[int, _up_to(1000)] = 1000  # of one envelope
+    object: Annotated[Size, _up_to(1024 * 1024, "1 MiB")] = 1024 * 1024
+    depth: Annotated[int, _up_to(32)] = 32  # levels of nesting of one object
+    string: Annotated[Size, _up_to(256 * 1024, "256 KiB")] = 256 * 1024
+    header: Annotated[Seconds, _up_to(10, "10s")] = 10  # until the head of a request has come
+    request: Annotated[Seconds, _up_to(60, "60s")] = 60  # until its body has come, and to take its answer
+    requests: Annotated[int, _up_to(16)] = 16  # in work at a time for one account or peer
+    deadline: Annotated[Seconds, _up_to(120, "120s")] = 120  # until a peer has answered
+    answer: Annotated[Size, _up_to(20 * 1024 * 1024, "20 MiB")] = 20 * 1024 * 1024  # of a peer, decoded
+
+
 class Settings(Strict):
     """The whole of `tocsin.yaml`."""
 
     node: NodeSettings
+    limits: LimitSettings = Field(default_factory=LimitSettings)
     accounts: Mapping[Name, AccountSettings] = Field(default_factory=dict)
     peers: Mapping[Name, PeerSettings] = Field(default_factory=dict)
     collections: Mapping[Name, CollectionSettings] = Field(default_factory=dict)
@@ -239,7 +282,7 @@ class Home:
                 stream.write(text)
                 stream.flush()
                 os.fsync(descriptor)
-            draft.replace(file)
+            _put(draft, file)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -287,8 +330,20 @@ class Home:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(secret + "\n")
-        draft.replace(file)
+            stream.flush()
+            os.fsync(descriptor)
+        _put(draft, file)
         return file
+
+
+def _put(draft: Path, file: Path) -> None:
+    """Put a file in place of another, so that a power cut leaves one of the two, and from here on this one."""
+    draft.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _bad_secret(file: Path, text: str) -> BadFile:

@@ -1,8 +1,8 @@
 """History: what writers were told, against what the database holds afterwards.
 
 Each envelope ends in one of three ways: acknowledged (202), refused for now (503 with Retry-After), or without an
-answer. What was acknowledged must stand, once and as it was posted; of the rest nobody can tell, but an envelope is
-there whole or not at all, and nothing is there that nobody posted.
+answer. What was acknowledged must stand, once and as it was posted; of the rest nobody can tell, but an envelope
+is there whole or not at all, and nothing is there that nobody posted.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ class History:
     unknown: list[list[Value]] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
     last_acknowledged: float = 0.0  # time.monotonic()
+    more: asyncio.Event = field(default_factory=asyncio.Event)  # set with each acknowledgement
     odd: list[str] = field(default_factory=list)  # answers that no client should ever be given
     _fresh: dict[Key, Value] = field(default_factory=dict)
 
@@ -46,6 +47,12 @@ class History:
         for value in values:
             self.acknowledged[key_of(value)] = self._fresh[key_of(value)] = value
         self.last_acknowledged = time.monotonic()
+        self.more.set()
+
+    async def goes_on(self) -> None:
+        """Wait for the next acknowledgement."""
+        self.more.clear()
+        await asyncio.wait_for(self.more.wait(), 60)
 
     def take_fresh(self) -> dict[Key, Value]:
         """What was acknowledged since this was last asked."""
@@ -173,7 +180,7 @@ async def check_that_it_stands(url: str, values: dict[Key, Value]) -> None:
     keys = list(values)
     among = "SELECT value FROM json_each(?)" if url.startswith("sqlite") else "SELECT unnest($1::text[])"
     question = (
-        "SELECT v.id, v.version, v.raw FROM object_version v JOIN release r ON r.version_seq = v.seq "  # noqa: S608 - one of two texts
+        "SELECT v.id, v.version, v.raw FROM object_version v JOIN release r ON r.version_seq = v.seq "
         f"WHERE r.op = 'put' AND r.current AND v.id IN ({among})"
     )
     for at in range(0, len(keys), _ASKED_AT_ONCE):
@@ -199,7 +206,7 @@ async def check_integrity(url: str) -> None:
         assert await ask(url, "PRAGMA integrity_check") == [("ok",)]
         return
     for (table,) in await ask(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-        await ask(url, f'SELECT count(t::text) FROM "{table}" t')  # noqa: S608 - names from the catalogue
+        await ask(url, f'SELECT count(t::text) FROM "{table}" t')
 
 
 async def check_all(node: Deployment, history: History) -> None:

@@ -185,7 +185,7 @@ async def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path):
     file.write_bytes(b"this is a letter to grandmother, and no database at all" * 20)
     file.chmod(0o600)
     for opening in (Store.open, Store.create):
-        with pytest.raises(Refused, match="no database"):
+        with pytest.raises(Unavailable, match="no database"):
             await opening(f"sqlite:///{file}")
 
 
@@ -326,7 +326,7 @@ async def test_a_server_that_is_not_there_is_unavailable(tmp_path):
 
 async def test_a_database_that_does_not_exist_is_refused_with_a_sentence(postgresql_database):
     absent = make_url(postgresql_database).set(database="absent").render_as_string()
-    with pytest.raises(Refused, match="absent"):
+    with pytest.raises(Unavailable, match="absent"):
         await Store.open(absent)
 
 

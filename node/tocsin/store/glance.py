@@ -18,9 +18,8 @@ from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 
-from tocsin.errors import Unavailable
 from tocsin.store.moment import STATE, Moment, PostgresqlWitness, Session, SqliteWitness, moment_of
-from tocsin.store.passing import ASYNCPG_ERRORS, passing
+from tocsin.store.passing import ASYNCPG_ERRORS, passing, unavailable
 
 AT_ONCE = 8  # connections; whoever comes then waits
 _BREATH = 2 * 1024 * 1024  # bytes: some milliseconds
@@ -72,7 +71,7 @@ class SqliteGlances:
         except sqlite3.Error as why:
             if not passing(why):
                 raise
-            raise Unavailable(f"the database cannot do this now: {why}") from why
+            raise unavailable(why) from why
         return Glance(tuple(zip(*rows, strict=True)), cut, moment)
 
     def _begin(
@@ -183,7 +182,7 @@ class PostgresqlGlances:
                 if not (lost or passing(why)):
                     raise
                 await self.close()  # those that wait here were lost with it
-                raise Unavailable(f"the database cannot do this now: {why or 'it does not answer'}") from why
+                raise unavailable(why) from why
             finally:
                 if kept and line is not None:
                     self._idle.append(line)

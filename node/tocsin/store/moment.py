@@ -31,7 +31,7 @@ from typing import Protocol
 import asyncpg
 
 from tocsin.errors import Unavailable
-from tocsin.store.passing import ASYNCPG_ERRORS, passing
+from tocsin.store.passing import ASYNCPG_ERRORS, passing, unavailable
 
 SECONDS = 10.0  # for an answer of PostgreSQL; a server that needs longer cannot be reached
 
@@ -83,7 +83,7 @@ class SqliteWitness:
             self._drop()
             if not passing(why):
                 raise
-            raise Unavailable(f"the database cannot do this now: {why}") from why
+            raise unavailable(why) from why
         return Moment(self._session, version)
 
     async def close(self) -> None:

@@ -1,15 +1,23 @@
-"""Passing: which errors of the database another attempt may not meet. The drivers' own codes, in one place."""
+"""Passing: which errors of the database another attempt may not meet. The drivers' own codes, in one place.
+
+A file that does not read back what was written is among them: it is the disk that fails, not what was asked, and
+the answer may be another once somebody has looked after it.
+"""
 
 import sqlite3
 
 import asyncpg
 
-# SQLite result codes: BUSY, LOCKED, IOERR, FULL, CANTOPEN, PROTOCOL.
-_SQLITE_PASSING = frozenset({5, 6, 10, 13, 14, 15})
+from tocsin.errors import NoRoom, Unavailable
+
+_SQLITE_FULL = 13
 _SQLITE_NO_DATABASE = frozenset({11, 26})  # CORRUPT, NOTADB
+# SQLite result codes: BUSY, LOCKED, IOERR, CANTOPEN, PROTOCOL.
+_SQLITE_PASSING = frozenset({5, 6, 10, 14, 15, _SQLITE_FULL, *_SQLITE_NO_DATABASE})
 # PostgreSQL: connection, rollback (serialisation, deadlock), resources, operator intervention, lock not had,
 # idle for too long.
 _POSTGRESQL_PASSING = ("08", "40", "53", "57", "55P03", "25P03")
+_POSTGRESQL_FULL = "53100"
 _POSTGRESQL_NOT_LET_IN = ("28", "3D")  # wrong user or password, no such database
 
 # The last is what a connection says that was lost a moment ago: "protocol is in the failed state".
@@ -25,6 +33,13 @@ def passing(cause: BaseException) -> bool:
     if isinstance(cause, asyncpg.InternalClientError):
         return True
     return _state(cause).startswith(_POSTGRESQL_PASSING)
+
+
+def unavailable(cause: BaseException) -> Unavailable:
+    """What passes, in words."""
+    if (isinstance(cause, sqlite3.Error) and _code(cause) == _SQLITE_FULL) or _state(cause) == _POSTGRESQL_FULL:
+        return NoRoom(f"the disk of the database is full: {cause}")
+    return Unavailable(f"the database cannot do this now: {cause or 'it does not answer'}")
 
 
 def no_database(cause: BaseException) -> bool:

@@ -40,7 +40,7 @@ from tocsin.store.inline import READER, WRITER
 from tocsin.store.log import Head
 from tocsin.store.migrations import Revision, revision_of, upgrade
 from tocsin.store.moment import Moment, PostgresqlWitness, SqliteWitness, Witness
-from tocsin.store.passing import DRIVER_ERRORS, no_database, not_let_in, passing
+from tocsin.store.passing import DRIVER_ERRORS, no_database, not_let_in, passing, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -412,9 +412,9 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     except DBAPIError as why:
         cause = why.driver_exception
         if no_database(cause):
-            raise Refused(f"{engine.url.database} is no database, or a damaged one: {cause}") from why
+            raise Unavailable(f"{engine.url.database} is no database, or a damaged one: {cause}") from why
         if not_let_in(cause):
-            raise Refused(f"PostgreSQL does not let us in: {cause}") from why
+            raise Unavailable(f"PostgreSQL does not let us in: {cause}") from why
         raise
     try:
         yield connection
@@ -430,11 +430,11 @@ def _translated() -> Iterator[None]:
     except DBAPIError as why:
         if not (why.connection_invalidated or passing(why.driver_exception)):
             raise
-        raise Unavailable(f"the database cannot do this now: {why.driver_exception}") from why
+        raise unavailable(why.driver_exception) from why
     except DRIVER_ERRORS as why:  # of what was written behind, past SQLAlchemy
         if not passing(why):
             raise
-        raise Unavailable(f"the database cannot do this now: {why}") from why
+        raise unavailable(why) from why
 
 
 # --- checks at start -----------------------------------------------------------------------------------------
