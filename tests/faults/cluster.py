@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -72,8 +73,11 @@ class Cluster:
                 start_new_session=True,  # ^C is for the tests
             )
         deadline = time.monotonic() + _PATIENCE
+        begun = False
         while self._state() != "ready":
-            if time.monotonic() > deadline or not self._children_of_keeper():
+            lives = bool(self._children_of_keeper())
+            begun = begun or lives
+            if time.monotonic() > deadline or (begun and not lives):
                 said = (self.folder / "log").read_text(errors="replace")[-2000:]
                 self.kill()
                 raise NoPostgresql(f"postgres did not start: {said}")
@@ -149,7 +153,5 @@ def _lives(pid: int) -> bool:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):  # it has ended by itself
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it has ended by itself

@@ -6,9 +6,11 @@ is there whole or not at all, and nothing is there that nobody posted.
 """
 
 import asyncio
+import itertools
 import json
 import random
 import sqlite3
+import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -38,19 +40,16 @@ class History:
     acknowledged: dict[Key, Value] = field(default_factory=dict)
     unknown: list[list[Value]] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
-    last_acknowledged: float = 0.0  # time.monotonic()
-    more: asyncio.Event = field(default_factory=asyncio.Event)  # set with each acknowledgement
+    more: asyncio.Event = field(default_factory=asyncio.Event)  # set with each good answer
     odd: list[str] = field(default_factory=list)  # answers that no client should ever be given
     _fresh: dict[Key, Value] = field(default_factory=dict)
 
     def acknowledge(self, values: Sequence[Value]) -> None:
         for value in values:
             self.acknowledged[key_of(value)] = self._fresh[key_of(value)] = value
-        self.last_acknowledged = time.monotonic()
-        self.more.set()
 
     async def goes_on(self) -> None:
-        """Wait for the next acknowledgement."""
+        """Wait for the next good answer."""
         self.more.clear()
         await asyncio.wait_for(self.more.wait(), 60)
 
@@ -62,6 +61,8 @@ class History:
     def note(self, answer: httpx2.Response | None) -> None:
         self.answers[answer.status_code if answer is not None else 0] += 1
         if answer is None or answer.status_code in (200, 202, 304):
+            if answer is not None:
+                self.more.set()
             return
         if answer.status_code not in _REFUSED or "retry-after" not in answer.headers or not _reason(answer):
             self.odd.append(f"{answer.status_code} {dict(answer.headers)} {answer.text[:300]}")
@@ -225,6 +226,19 @@ async def check_all(node: Deployment, history: History) -> None:
         assert all(there) or not any(there), "an envelope is there by halves"
 
 
+async def reading(node: Deployment, history: History, stop: asyncio.Event) -> None:
+    """A reader that asks for a page whatever else goes on, each time another one; `history` notes the answers."""
+    async with node.client(node.addresses[0]) as http:
+        for limit in itertools.cycle(range(1, 100)):
+            if stop.is_set():
+                return
+            try:
+                history.note(await http.get(path_of("a"), params={"limit": limit}))
+            except httpx2.TransportError:
+                history.note(None)
+            await asyncio.sleep(0.02)
+
+
 async def everything_shown(node: Deployment, by: str = "rita") -> list[Value]:
     shown: list[Value] = []
     async with node.client(node.addresses[0], by) as http:
@@ -255,3 +269,8 @@ async def start_again(node: Deployment) -> float:
     node.replicas[0].start()
     await asyncio.to_thread(node.replicas[0].wait_until_it_listens)
     return await until_ready(node, since)
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Times in words."""
+    return f"{statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s"
