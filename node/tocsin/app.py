@@ -20,17 +20,16 @@ from starlette.routing import Route
 from tocsin.errors import BadInput, NotFound, Refused, Unavailable
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.problems import HANDLERS
-from tocsin.settings import Home
+from tocsin.settings import Home, LimitSettings
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node
-from tocsin.stix.canonical import LIMITS, Limits
 from tocsin.store.transaction import Store
 from tocsin.taxii.body import ALLOWANCE, Admission, Admitting, Allowance
 from tocsin.taxii.endpoint import Exchange
 from tocsin.taxii.memory import Remembering
 from tocsin.taxii.query import cursor_key
 from tocsin.taxii.routes import routes
-from tocsin.transport import PromptProtocol
+from tocsin.transport import PromptProtocol, hurried
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,6 @@ def make_app(
     home: Home,
     *,
     worker: Worker | None = None,
-    limits: Limits = LIMITS,
     allowance: Allowance = ALLOWANCE,
 ) -> FastAPI:
     """The node over an open store (which stays the caller's to close).
@@ -55,7 +53,7 @@ def make_app(
     secret = home.namespace()
     health = Health(store, home)
     admission = Admission(allowance)
-    exchange = Exchange(store, Node(secret), cursor_key(secret), limits, admission)
+    exchange = Exchange(store, Node(secret), cursor_key(secret), admission)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -80,14 +78,14 @@ def make_app(
     )
 
 
-def serving(**more: Any) -> dict[str, Any]:
-    """Keyword arguments for `uvicorn.Config` that keep the promised limits.
+def serving(limits: LimitSettings | None = None, **more: Any) -> dict[str, Any]:
+    """Keyword arguments for `uvicorn.Config` that keep the promised limits, or the lower ones of an operator.
 
     What uvicorn leaves open, `transport` closes; many connections that do nothing are for a reverse proxy to turn
     away (see `deploy/`).
     """
     return {
-        "http": PromptProtocol,
+        "http": hurried(limits.header, limits.request) if limits else PromptProtocol,
         "ws": "none",
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": 30,

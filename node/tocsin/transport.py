@@ -24,9 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tocsin.problems import problem
 
-HEAD_SECONDS = 10.0  # a request's head must have arrived by then
 HEAD_BYTES = 64 * 1024
-TAKING_SECONDS = 60.0  # what was written must have been taken by then, but for what fits into the system's buffers
 
 
 class _At(Enum):
@@ -43,6 +41,9 @@ class _Refused(Exception):
 
 class PromptProtocol(HttpToolsProtocol):
     """uvicorn's protocol over llhttp, with the limits of this node."""
+
+    head_seconds = 10.0  # a request's head must have arrived by then
+    taking_seconds = 60.0  # what was written must have been taken by then, but for what the system keeps of it
 
     _at = _At.REST
     _deaf = False  # nothing that still arrives means anything
@@ -62,7 +63,7 @@ class PromptProtocol(HttpToolsProtocol):
             # head and body are two writes: without this, a kept connection waits 40 ms for each answer wherever
             # the event loop does not set it by itself
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._patience = self.loop.call_later(self.head_seconds, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_longer()
@@ -87,7 +88,7 @@ class PromptProtocol(HttpToolsProtocol):
         if self._unfinished > HEAD_BYTES:
             self._refuse(_TOO_LONG)
         elif self._patience is None:
-            self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
+            self._patience = self.loop.call_later(self.head_seconds, self._give_up)
 
     # --- what the parser tells ---------------------------------------------------------------------------------
 
@@ -181,7 +182,7 @@ class PromptProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         self._patience = None
         if self.cycle is not None and not self.cycle.response_complete:
-            self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)  # first things first
+            self._patience = self.loop.call_later(self.head_seconds, self._give_up)  # first things first
         elif not self.transport.is_closing():
             self.transport.close()
 
@@ -195,7 +196,7 @@ class PromptProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._taking is None:
-            self._taking = self.loop.call_later(TAKING_SECONDS, self.transport.abort)
+            self._taking = self.loop.call_later(self.taking_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         self._stop_watching()
@@ -205,6 +206,15 @@ class PromptProtocol(HttpToolsProtocol):
         if self._taking is not None:
             self._taking.cancel()
             self._taking = None
+
+
+def hurried(head_seconds: float, taking_seconds: float) -> type[PromptProtocol]:
+    """The same protocol with less time for clients."""
+    return type(
+        PromptProtocol.__name__,
+        (PromptProtocol,),
+        {"head_seconds": head_seconds, "taking_seconds": taking_seconds},
+    )
 
 
 _TOO_LONG = f"a head may have {HEAD_BYTES} bytes"

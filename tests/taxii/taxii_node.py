@@ -4,8 +4,9 @@ Accounts: `rita` reads, `walt` reads and adds, `pia` may only add, `nora` may us
 is the one under test, `second` another that rita reads, `private` one that only walt reads.
 """
 
+import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import uvicorn
 
 from tocsin.app import make_app, serving
 from tocsin.policy.configuration import Configuration, read_configuration
-from tocsin.settings import Home
+from tocsin.settings import Home, LimitSettings
 from tocsin.sharing.node import Node as Us
 from tocsin.sharing.node import keep_own_objects
 from tocsin.stix.objects import make_object
@@ -23,6 +24,7 @@ from tocsin.store import accounts, grants, objects, parties, releases
 from tocsin.store import configuration as applied
 from tocsin.store.releases import Entry
 from tocsin.store.transaction import Store, Transaction
+from tocsin.taxii.body import ALLOWANCE
 
 REGIONAL = "3f0c4d5e-7a11-4c1e-9b0d-000000000001"
 SECOND = "3f0c4d5e-7a11-4c1e-9b0d-000000000002"
@@ -151,10 +153,10 @@ def domain(number: int) -> dict:
 
 
 @asynccontextmanager
-async def listening(app) -> AsyncIterator[str]:
+async def listening(app, limits: LimitSettings | None = None) -> AsyncIterator[str]:
     """uvicorn on a free port, in this event loop, as `tocsin serve` runs it; gives the base address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", **serving())
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", **serving(limits))
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -192,16 +194,26 @@ async def bring_into_force(tx: Transaction, home: Home, configuration: Configura
 
 @asynccontextmanager
 async def served(
-    store: Store, path: Path, *, settings: str = SETTINGS, policy: str = POLICY, **options
+    store: Store,
+    path: Path,
+    *,
+    settings: str = SETTINGS,
+    policy: str = POLICY,
+    limits: Mapping[str, object] | None = None,
+    **options,
 ) -> AsyncIterator[ServedNode]:
+    """`limits` as an operator writes them; `options` as `make_app` takes them."""
     home = Home(path)
     home.policies.mkdir()
-    home.settings_file.write_text(settings)
+    home.settings_file.write_text(f"{settings}\nlimits: {json.dumps(limits or {})}\n")
     (home.policies / "open.yaml").write_text(policy)
     home.write_secret("namespace", NAMESPACE)
     configuration = read_configuration(home.configuration_files())
     async with store.writing() as tx:
         people = await bring_into_force(tx, home, configuration)
         tokens = {name: await accounts.make_token(tx, id_, await tx.now()) for name, id_ in people.items()}
-    async with listening(make_app(store, home, **options)) as url, httpx2.AsyncClient() as http:
+    given = configuration.settings.limits
+    options = {"allowance": ALLOWANCE.under(given), **options}
+    app = make_app(store, home, **options)
+    async with listening(app, given if limits else None) as url, httpx2.AsyncClient() as http:
         yield ServedNode(url, store, home, configuration, people, tokens, http)

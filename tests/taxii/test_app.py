@@ -114,7 +114,7 @@ def test_a_home_without_its_secret_cannot_serve(tmp_path):
 
 
 async def test_a_head_that_does_not_arrive_in_time_ends_the_connection(node, monkeypatch):
-    monkeypatch.setattr(transport, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 0.1)
     host, _, port = node.url.removeprefix("http://").partition(":")
     for begun in (b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /h"):
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -126,7 +126,7 @@ async def test_a_head_that_does_not_arrive_in_time_ends_the_connection(node, mon
 
 
 async def test_a_kept_connection_may_be_silent_for_longer_than_a_head_may_take(node, monkeypatch):
-    monkeypatch.setattr(transport, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 0.05)
     assert (await node.get("/healthz")).status_code == 200
     await asyncio.sleep(0.15)
     assert (await node.get("/healthz")).status_code == 200

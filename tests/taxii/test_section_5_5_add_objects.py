@@ -6,7 +6,6 @@ import json
 import pytest
 
 from taxii_node import TAXII, domain, indicator, served
-from tocsin.stix.canonical import Limits
 from tocsin.store import accounts
 
 OLD, NEW = "2025-03-01T00:00:00.000Z", "2025-03-02T00:00:00.000Z"
@@ -238,7 +237,7 @@ async def test_parallel_posts_of_one_object_all_succeed_and_it_stands_once(node)
 
 
 async def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_413(store, tmp_path):
-    async with served(store, tmp_path, limits=Limits(body=2000)) as node:
+    async with served(store, tmp_path, limits={"body": 2000}) as node:
         assert (await node.get("/exchange/")).json()["max_content_length"] == 2000
         body = dump({"objects": [indicator(1)]})
         assert (await node.post(body + b" " * (2000 - len(body)))).status_code == 202
@@ -264,7 +263,7 @@ async def raw_request(node, head: str, *parts: bytes) -> bytes:
 
 
 async def test_an_endless_chunked_body_is_refused_at_the_limit(store, tmp_path):
-    async with served(store, tmp_path, limits=Limits(body=2000)) as node:
+    async with served(store, tmp_path, limits={"body": 2000}) as node:
         chunks = [b"3e8\r\n" + b" " * 1000 + b"\r\n"] * 3  # and no end
         answer = await raw_request(node, "Transfer-Encoding: chunked\r\n", *chunks)
     assert answer.startswith(b"HTTP/1.1 413 ")

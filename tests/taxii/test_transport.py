@@ -182,12 +182,12 @@ async def test_a_head_may_have_its_limit_and_no_more(node):
 
 
 async def test_empty_lines_do_not_keep_a_connection_alive(node, monkeypatch):
-    monkeypatch.setattr(transport, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 0.1)
     assert await _talk(node, *[b"\r\n"] * 30, pause=0.02) == b""
 
 
 async def test_a_client_that_takes_nothing_loses_its_connection(node, monkeypatch):
-    monkeypatch.setattr(transport, "TAKING_SECONDS", 0.3)
+    monkeypatch.setattr(transport.PromptProtocol, "taking_seconds", 0.3)
     await node.fill([indicator(n, description="x" * 250_000) for n in range(33)])  # more than the system keeps
     listener = node.url.removeprefix("http://").partition(":")
     with socket.socket() as client:
@@ -210,7 +210,7 @@ async def test_a_client_that_takes_nothing_loses_its_connection(node, monkeypatc
 
 
 async def test_a_client_that_takes_its_time_gets_everything(node, monkeypatch):
-    monkeypatch.setattr(transport, "TAKING_SECONDS", 1.0)
+    monkeypatch.setattr(transport.PromptProtocol, "taking_seconds", 1.0)
     await node.fill([indicator(n, description="x" * 250_000) for n in range(12)])
     host, _, port = node.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=64 * 1024)

@@ -23,6 +23,7 @@ from tocsin.cli.session import (
 )
 from tocsin.errors import BadFile, Refused
 from tocsin.policy.configuration import Configuration
+from tocsin.settings import LimitSettings
 from tocsin.sharing.apply import apply_unnoticed
 from tocsin.store import configuration as applied
 from tocsin.store.transaction import Store
@@ -66,7 +67,8 @@ async def _serve(given: str | None, host: str, port: int) -> None:
         for chatty in ("httpx2", "httpcore2"):  # every request to a peer, a line
             logging.getLogger(chatty).setLevel(logging.WARNING)
         with _ending_quietly():
-            await _server(here, lambda: _say_where(configuration, address)).serve(sockets=[listening])
+            limits = configuration.settings.limits
+            await _server(here, limits, lambda: _say_where(configuration, address)).serve(sockets=[listening])
     say("Stopped.")
 
 
@@ -74,7 +76,7 @@ def _say_where(configuration: Configuration, address: str) -> None:
     say(f"{configuration.settings.node.name} listens on {address} (discovery: {address}/taxii2/). ^C ends it.")
 
 
-def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
+def _server(here: Session, limits: LimitSettings, started: Callable[[], None]) -> "uvicorn.Server":
     # The web server and its framework take longer to import than most commands take to run: only this one pays.
     import asyncio
 
@@ -82,6 +84,7 @@ def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
 
     from tocsin.app import make_app, serving
     from tocsin.peers import worker
+    from tocsin.taxii.body import ALLOWANCE
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -93,8 +96,8 @@ def _server(here: Session, started: Callable[[], None]) -> "uvicorn.Server":
     async def read_peers() -> None:
         await worker.run(here.store, here.home, here.node, asyncio.Event())  # ended by being cancelled
 
-    app = make_app(here.store, here.home, worker=read_peers)
-    return Server(uvicorn.Config(app, **serving(log_config=None, log_level="warning", access_log=False)))
+    app = make_app(here.store, here.home, worker=read_peers, allowance=ALLOWANCE.under(limits))
+    return Server(uvicorn.Config(app, **serving(limits, log_config=None, log_level="warning", access_log=False)))
 
 
 async def _follow_files(here: Session) -> None:

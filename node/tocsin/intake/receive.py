@@ -17,7 +17,7 @@ from tocsin.errors import BadInput
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release_before, sit
-from tocsin.stix.canonical import peek
+from tocsin.stix.canonical import LIMITS, Limits, peek
 from tocsin.stix.objects import ObjectVersion, read_object, version_key
 from tocsin.stix.validate import problems
 from tocsin.store import audit, copies, objects, postings, releases
@@ -58,10 +58,10 @@ class Posted(NamedTuple):
     message: str = ""
 
 
-def read_offered(raw: bytes, hops: int = 0) -> Read:
+def read_offered(raw: bytes, hops: int = 0, limits: Limits = LIMITS) -> Read:
     """Read and check one object; that needs no database, so it is done before the transaction begins."""
     try:
-        version = read_object(raw)
+        version = read_object(raw, limits)
     except BadInput as why:
         return Read(None, Received("refused", *peek(raw), "", str(why)), hops)
     if faults := problems(version):

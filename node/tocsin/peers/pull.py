@@ -127,7 +127,8 @@ async def pull_once(
     """
     terms = terms or Terms()
     async with store.reading() as tx:
-        settings, every = _asked(await in_force(tx), peer_name, wanted)
+        configuration = await in_force(tx)
+        settings, every = _asked(configuration, peer_name, wanted)
         party = await parties.party_by_name(tx, peer_name)
     if party is None:
         raise NotFound(f"no peer {peer_name!r} in the configuration in force (run: tocsin apply)")
@@ -143,9 +144,8 @@ async def pull_once(
         async with AsyncExitStack() as stack:
             if client is None:
                 credential = read_credential(home, peer_name, settings)
-                client = await stack.enter_async_context(
-                    PeerClient(peer_name, settings.url, credential, terms.bounds)
-                )
+                bounds = terms.bounds.under(configuration.settings.limits)
+                client = await stack.enter_async_context(PeerClient(peer_name, settings.url, credential, bounds))
             if contact is None:
                 contact = await discover(client, wanted, known)
                 await pull.pin(contact)
@@ -284,7 +284,8 @@ async def _taken_in(
         changes = list(run)
         match kind:
             case "offered":
-                offers = [read_offered(change.raw, change.hops) for change in changes if change.raw is not None]
+                limits = configuration.limits
+                offers = [read_offered(one.raw, one.hops, limits) for one in changes if one.raw is not None]
                 received = await receive(tx, configuration, node, offers, party, collection_id, now=now)
                 ends = [_received(change, item) for change, item in zip(changes, received, strict=True)]
             case "withdrawn":

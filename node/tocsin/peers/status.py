@@ -169,6 +169,7 @@ async def test_peer(  # it tests a peer, and is none of pytest's
     try:
         credential = read_credential(home, name, peer)
         checks.append(Check("credential", True, f"{peer.auth}, from the home's key files"))
+        bounds = (bounds or Bounds()).under(settings.limits)
         async with PeerClient(name, peer.url, credential, bounds) as client:
             await _contact(client, peer, checks)
     except (PeerFailed, BadInput) as why:

@@ -22,6 +22,7 @@ from tocsin.settings import (
     Settings,
     read_settings,
 )
+from tocsin.stix.canonical import Limits
 from tocsin.stix.objects import ObjectVersion, read_object
 
 __all__ = ["Configuration", "Reader", "read_configuration", "run_policy_tests"]
@@ -38,6 +39,12 @@ class Configuration:
     files: Mapping[str, str] = field(repr=False)
     settings: Settings
     policies: Mapping[str, Policy]
+
+    @property
+    def limits(self) -> Limits:
+        """What one body and one object may measure here."""
+        given = self.settings.limits
+        return Limits(given.body, given.objects, given.object, given.depth, given.string)
 
     def policy_of(self, collection_key: str) -> Policy:
         return self.policies[self.settings.collections[collection_key].policy]

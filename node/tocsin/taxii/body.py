@@ -17,7 +17,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tocsin.auth import read_credential
 from tocsin.errors import BadInput, NotAuthenticated, TocsinError, TooLarge
 from tocsin.problems import Busy, TooManyRequests, problem
+from tocsin.settings import LimitSettings
 from tocsin.stix.canonical import Limits
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,15 @@ class Allowance:
     rest: int = 32 * 1024 * 1024  # bytes of a body that are passed over after its answer, so that this is seen
     rest_seconds: float = 10.0  # and for how long at most
     silent_seconds: float = 2.0  # or until nothing came for so long
+
+    def under(self, limits: LimitSettings) -> "Allowance":
+        """The same, as far as the operator lowered none of it."""
+        return replace(
+            self,
+            party_requests=min(self.party_requests, limits.requests),
+            body_seconds=min(self.body_seconds, limits.request),
+            piece_seconds=min(self.piece_seconds, limits.request),
+        )
 
 
 ALLOWANCE = Allowance()

@@ -15,7 +15,7 @@ import re
 import ssl
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ import msgspec
 
 from tocsin.errors import BadFile, BadInput, NotFound, PeerFailed, Problem
 from tocsin.problems import TAXII_TYPE
-from tocsin.settings import Home, PeerSettings
+from tocsin.settings import Home, LimitSettings, PeerSettings
 from tocsin.stix.canonical import read_json
 from tocsin.stix.objects import ID, is_timestamp
 
@@ -53,6 +53,10 @@ class Bounds:
     ratio: int = 100
     attempts: int = 3
     pause: float = 5.0  # the longest `Retry-After` that is waited for here; a longer one is left to the worker
+
+    def under(self, limits: LimitSettings) -> "Bounds":
+        """The same, as far as the operator lowered none of them."""
+        return replace(self, deadline=min(self.deadline, limits.deadline), body=min(self.body, limits.answer))
 
 
 class PeerAnswered(PeerFailed):

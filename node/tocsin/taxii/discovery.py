@@ -17,5 +17,5 @@ async def get_discovery(exchange: Exchange, request: Request) -> Response:
 async def get_api_root(exchange: Exchange, request: Request) -> Response:
     """§4.2 API root information."""
     async with visiting(exchange, request) as visit:
-        node = visit.configuration.settings.node
-    return await answer(request, resources.api_root(node, exchange.limits.body))
+        settings = visit.configuration.settings
+    return await answer(request, resources.api_root(settings.node, settings.limits.body))

@@ -19,7 +19,6 @@ from tocsin.auth import Caller
 from tocsin.policy.configuration import Configuration
 from tocsin.problems import TAXII_TYPE
 from tocsin.sharing.node import Node
-from tocsin.stix.canonical import LIMITS, Limits
 from tocsin.stix.objects import from_micros
 from tocsin.store.moment import Moment
 from tocsin.store.pages import ContentPage, ReleasePage
@@ -40,12 +39,11 @@ _CACHING = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encodi
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What the endpoints work with: the store, who we are, the key of `next`, the limits on what is sent to us."""
+    """What the endpoints work with: the store, who we are, the key of `next`, and what this process remembers."""
 
     store: Store
     node: Node
     cursor_key: bytes = field(repr=False)
-    limits: Limits = LIMITS
     admission: Admission = field(default_factory=Admission)
     memory: Memory = field(default_factory=Memory)
     ahead: Ahead = field(default_factory=Ahead)

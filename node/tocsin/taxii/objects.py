@@ -80,10 +80,12 @@ async def add_objects(exchange: Exchange, request: Request) -> Response:
     stores them, because a token can be revoked while a body arrives.
     """
     named = request.path_params["collection"]
-    (await rights_now(exchange, request)).writable(named)
+    rights = await rights_now(exchange, request)
+    rights.writable(named)
+    limits = rights.configuration.limits
     check_content_type(request.headers.get("content-type"), ",".join(request.headers.getlist("content-encoding")))
-    async with exchange.admission.body(request, exchange.limits) as read:
-        offered = await _read_offered(split_body(await read(), exchange.limits))
+    async with exchange.admission.body(request, limits) as read:
+        offered = await _read_offered(split_body(await read(), limits), limits)
         async with visiting(exchange, request, writing=True) as visit:
             collection, party = visit.rights.writable(named), visit.caller.party
             now = await visit.tx.now()
@@ -97,12 +99,12 @@ async def add_objects(exchange: Exchange, request: Request) -> Response:
     return Response(told, 202, media_type=TAXII_TYPE)
 
 
-async def _read_offered(raws: Sequence[bytes]) -> list[Read]:
+async def _read_offered(raws: Sequence[bytes], limits: Limits) -> list[Read]:
     """Read and check what was posted; now and then others get their turn."""
     offered: list[Read] = []
     stretch = 0
     for raw in raws:
-        offered.append(read_offered(raw))
+        offered.append(read_offered(raw, limits=limits))
         stretch += len(raw)
         if stretch >= _STRETCH:
             stretch = 0

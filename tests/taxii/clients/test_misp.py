@@ -24,7 +24,6 @@ from stix2.serialization import serialize
 from taxii2client import ApiRoot, Collection
 
 from taxii_node import REGIONAL, SETTINGS, ServedNode, served
-from tocsin.stix.canonical import Limits
 
 # a statement is a marking that this node does not understand, so it counts as TLP:RED
 RED = SETTINGS.replace("clearance: green", "clearance: red")
@@ -250,7 +249,7 @@ async def test_an_event_that_it_pushes_is_there_whole_with_all_that_is_misps_own
 
 
 async def test_it_splits_what_it_pushes_by_max_content_length_to_the_last_byte(store, tmp_path):
-    async with served(store, tmp_path, settings=RED, policy=ANY, limits=Limits(body=2500)) as node:
+    async with served(store, tmp_path, settings=RED, policy=ANY, limits={"body": 2500}) as node:
         events = {one["id"]: one for number in range(1, 4) for one in event(number)}  # the creator is one
         large = stix2.Indicator(**event(9)[5], description="x" * 2500, allow_custom=True)
         misp = Misp(node, by="walt")
@@ -277,7 +276,7 @@ async def test_an_envelope_of_exactly_max_content_length_is_taken_and_one_byte_m
     for length, expected in ((len(body), 202), (len(body) - 1, 413)):
         home = tmp_path / str(expected)
         home.mkdir()
-        async with served(store, home, settings=RED, policy=ANY, limits=Limits(body=length)) as node:
+        async with served(store, home, settings=RED, policy=ANY, limits={"body": length}) as node:
             assert (await node.post(body)).status_code == expected
 
 

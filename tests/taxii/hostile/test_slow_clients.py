@@ -31,7 +31,7 @@ async def until(node, status, by):
 
 
 def test_the_promised_times_are_what_is_served_with():
-    assert transport.HEAD_SECONDS == 10
+    assert transport.PromptProtocol.head_seconds == 10
     assert ALLOWANCE.body_seconds == 60
 
 
@@ -48,14 +48,14 @@ def test_the_promised_times_are_what_is_served_with():
     ],
 )
 async def test_a_head_that_stays_unfinished_ends_the_connection(node, monkeypatch, begun):
-    monkeypatch.setattr(transport, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 0.1)
     async with connected(node) as wire:
         await wire.send(begun)
         assert await wire.ended()
 
 
 async def test_a_head_that_comes_byte_by_byte_ends_the_connection_in_the_same_time(node, monkeypatch):
-    monkeypatch.setattr(transport, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 0.2)
     async with connected(node) as wire:
         head = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 2000
         trickling = asyncio.ensure_future(trickle(wire, head))
@@ -64,7 +64,7 @@ async def test_a_head_that_comes_byte_by_byte_ends_the_connection_in_the_same_ti
 
 
 async def test_the_second_head_of_a_connection_has_no_more_time_than_the_first(node, monkeypatch):
-    monkeypatch.setattr(transport, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 0.2)
     async with connected(node) as wire:
         await wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await wire.answer()).status == 200
@@ -104,7 +104,7 @@ async def test_a_body_that_comes_byte_by_byte_is_refused_in_the_same_time(serve)
 
 
 async def test_hundreds_of_slow_clients_keep_nobody_waiting(node, monkeypatch):
-    monkeypatch.setattr(transport, "HEAD_SECONDS", 5.0)
+    monkeypatch.setattr(transport.PromptProtocol, "head_seconds", 5.0)
     count = min(300, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
     async with asyncio.TaskGroup() as tricklers:
         gone = asyncio.Event()
