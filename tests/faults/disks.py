@@ -59,7 +59,7 @@ class LoopDisk:
 
     def remove(self) -> None:
         if os.path.ismount(self.folder):
-            self.unmount()
+            _run("umount", "--lazy", self.folder)  # also where a failed test left somebody on it
         self._detach()
         self.image.unlink(missing_ok=True)
 
@@ -96,7 +96,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     try:
         yield place
     finally:
-        _run("umount", place)
+        _run("umount", "--lazy", place)
 
 
 def fill(place: Path, leaving: int = 0) -> Path:

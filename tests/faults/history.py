@@ -41,6 +41,7 @@ class History:
     unknown: list[list[Value]] = field(default_factory=list)
     answers: Counter[int] = field(default_factory=Counter)
     more: asyncio.Event = field(default_factory=asyncio.Event)  # set with each good answer
+    reasons: Counter[str] = field(default_factory=Counter)  # that those who were refused for now were given
     odd: list[str] = field(default_factory=list)  # answers that no client should ever be given
     _fresh: dict[Key, Value] = field(default_factory=dict)
 
@@ -64,7 +65,10 @@ class History:
             if answer is not None:
                 self.more.set()
             return
-        if answer.status_code not in _REFUSED or "retry-after" not in answer.headers or not _reason(answer):
+        reason = _reason(answer) if answer.status_code in _REFUSED and "retry-after" in answer.headers else ""
+        if reason:
+            self.reasons[reason] += 1
+        else:
             self.odd.append(f"{answer.status_code} {dict(answer.headers)} {answer.text[:300]}")
 
     def everything(self) -> dict[Key, Value]:

@@ -7,6 +7,7 @@ number.
 
 import asyncio
 import signal
+from contextlib import ExitStack
 
 import pytest
 
@@ -22,11 +23,12 @@ CUTS = extent("cuts", 1, 100)
 
 @pytest.fixture
 def disk(tmp_path):
-    try:
-        with loop_disk(tmp_path, 1024) as made:
-            yield made
-    except NoDisk as why:
-        pytest.skip(f"no disk whose power can be cut: {why}")
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(loop_disk(tmp_path, 1024))
+        except NoDisk as why:
+            pytest.skip(f"no disk whose power can be cut: {why}")
+        yield made
 
 
 async def test_what_was_acknowledged_survives_the_power_cut_of_the_machine_with_its_sqlite_file(
