@@ -121,8 +121,9 @@ async def receive_posts(
     taken = list(dict.fromkeys(item.id for item in received if item.outcome != "refused" and not item.reason))
     posted_before = await postings.postings(tx, collection_id, taken)
     await postings.put_postings(tx, collection_id, taken, party.id, now)
-    outcomes = await release_before(tx, courts, [*taken, *waiting], now=now, posted_into=key)
-    here = {outcome.object_id: outcome for outcome in outcomes if outcome.collection == key}
+    own = [court for court in courts if court.key == key]
+    outcomes = await release_before(tx, own, [*taken, *waiting], now=now, posted_into=key)
+    here = {outcome.object_id: outcome for outcome in outcomes}
     denied = {id_ for id_ in taken if (found := here.get(id_)) and found.what != "stuck" and not found.stands_as}
     stuck = {id_ for id_ in taken if (found := here.get(id_)) and found.what == "stuck"}
     fresh = {(item.id, item.sha256) for item in received if item.outcome == "stored"}
@@ -130,6 +131,9 @@ async def receive_posts(
     await _drop_posts(tx, party, collection_id, stuck, lambda version: (version.id, version.sha256) in fresh, now)
     for id_ in sorted(denied | (stuck - set(posted_before))):
         await postings.delete_posting(tx, collection_id, id_, now)
+    # only now the others: what the collection does not take was never said to them
+    others = [court for court in courts if court.key != key]
+    await release_before(tx, others, [*taken, *waiting], now=now, posted_into=key)
     return [_told(item, here.get(item.id)) for item in received]
 
 
