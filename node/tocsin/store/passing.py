@@ -14,9 +14,9 @@ _SQLITE_FULL = 13
 _SQLITE_NO_DATABASE = frozenset({11, 26})  # CORRUPT, NOTADB
 # SQLite result codes: BUSY, LOCKED, IOERR, CANTOPEN, PROTOCOL.
 _SQLITE_PASSING = frozenset({5, 6, 10, 14, 15, _SQLITE_FULL, *_SQLITE_NO_DATABASE})
-# PostgreSQL: connection, rollback (serialisation, deadlock), resources, operator intervention, lock not had,
-# idle for too long.
-_POSTGRESQL_PASSING = ("08", "40", "53", "57", "55P03", "25P03")
+# PostgreSQL: connection, rollback (serialisation, deadlock), resources, operator intervention, the system's own
+# (such as a disk that fails), lock not had, idle for too long, damaged data or index.
+_POSTGRESQL_PASSING = ("08", "40", "53", "57", "58", "55P03", "25P03", "XX001", "XX002")
 _POSTGRESQL_FULL = "53100"
 _POSTGRESQL_NOT_LET_IN = ("28", "3D")  # wrong user or password, no such database
 
