@@ -1,6 +1,8 @@
 """What the proofs found once, and a story for each that a person can read."""
 
-from scene import ALLOW_ANY, identity_of
+from scene import ALLOW_ANY, NODE, START, identity_of
+from tocsin.stix.markings import Tlp
+from tocsin.stix.objects import keyed_id, make_object, stix_time
 from tocsin.store import releases
 
 WRITES = {"writers": ["writer"], "readers": ["acme"]}
@@ -24,3 +26,54 @@ async def test_what_a_collection_takes_goes_where_others_hear_of_it(scene):
     (told,) = await scene.post("writer", "a", value)
     assert told.outcome == "success"
     assert value["id"] in await scene.seen("b")
+
+
+async def test_no_translation_tells_what_a_copy_leaves_out(scene):
+    policy = """rules:
+      - {id: ours, match: {origin: ours}, then: allow, reason: ours}
+      - {id: nameless, match: {type: identity}, then: redact, redact: [narrative], reason: no names}
+    """
+    await scene.apply({"a": {"release": "automatic", "readers": ["acme"]}}, {"a": policy})
+    incident, bank = scene.incident(), make_object(identity_of("Bank of Lilliput", NODE.identity))
+    german = {
+        "type": "language-content",
+        "spec_version": "2.1",
+        "id": keyed_id(NODE.secret, "language-content", "one"),
+        "created": stix_time(START),
+        "modified": stix_time(START),
+        "created_by_ref": NODE.identity,
+        "object_ref": bank.id,
+        "contents": {"de": {"name": "Bank von Liliput"}},
+        "object_marking_refs": [Tlp.GREEN.marking],
+    }
+    await scene.make((incident, "incident"), (bank, "other"), (make_object(german), "other"))
+    seen = await scene.seen("a")
+    assert "Name withheld" in str(seen)
+    assert "Liliput" not in str(seen)
+
+
+async def test_a_definition_stands_beside_what_names_it_though_its_incident_does_not(scene):
+    policy = "rules: [{id: all, match: {origin: ours, type: [identity, note]}, then: allow, reason: x}]"
+    await scene.apply({"a": {"release": "automatic", "readers": ["acme"]}}, {"a": policy})
+    first = identity_of("Bank of Lilliput", NODE.identity)
+    definition = {
+        "type": "extension-definition",
+        "spec_version": "2.1",
+        "id": keyed_id(NODE.secret, "extension-definition", "one"),
+        "created": stix_time(START),
+        "modified": stix_time(START),
+        "created_by_ref": NODE.identity,
+        "name": "colour",
+        "schema": "https://lilliput.example/colour",
+        "version": "1.0.0",
+        "extension_types": ["property-extension"],
+    }
+    said = {definition["id"]: {"extension_type": "property-extension", "colour": "red"}}
+    theirs = identity_of("Delta", at=START) | {"extensions": said}
+    await scene.apply(
+        {"a": {"release": "automatic", "readers": ["acme"]}},
+        {"a": policy.replace("origin: ours", "origin: any")},
+    )
+    await scene.make((scene.incident(), "incident"), (make_object(first), "other"), (make_object(definition), "other"))
+    await scene.receive("beta", theirs)
+    assert {theirs["id"], definition["id"]} <= (await scene.seen("a")).keys()

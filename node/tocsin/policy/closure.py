@@ -106,8 +106,11 @@ def closed_copy(
 
     Everything else is as in the original, for policy allows it whole; the dates are left to publication, and
     the digits of the original's id in a generated name give way to the copy's. Returns the copy and what it
-    leaves out. Raises CopyImpossible when a reference is missing that the type cannot do without.
+    leaves out. Raises CopyImpossible when a reference is missing that the type cannot do without, and for a
+    translation of what does not stand whole: it would tell in another language what is left out there.
     """
+    if value["type"] == "language-content" and rewrite(str(value["object_ref"])) != value["object_ref"]:
+        raise CopyImpossible("it translates what does not stand whole here")
     omitted: list[str] = []
     copy = {key: _rewritten(key, member, rewrite, omitted) for key, member in value.items()}
     copy = {key: member for key, member in copy.items() if member is not None}

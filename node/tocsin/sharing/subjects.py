@@ -217,7 +217,7 @@ class _Hearing:
                             reviewed=bool(self.assessed & set(covers)),
                         ),
                         hops=self._hops(source),
-                        anchors=frozenset(letting) - {id_} if party_id == OURS else frozenset(),
+                        anchors=frozenset(letting) - {id_} if party_id == OURS and not constant else frozenset(),
                     )
                 )
         return found
