@@ -29,7 +29,7 @@ from tocsin.taxii.endpoint import Exchange
 from tocsin.taxii.memory import Remembering
 from tocsin.taxii.query import cursor_key
 from tocsin.taxii.routes import routes
-from tocsin.transport import PromptProtocol, hurried
+from tocsin.transport import ENDING, PromptProtocol, hurried
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +56,13 @@ def make_app(
     exchange = Exchange(store, Node(secret), cursor_key(secret), admission)
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(exchange.ahead.close)
+            stack.callback(exchange.waiting.end)
             if worker is not None:
                 stack.push_async_callback(_stop, health.watch(asyncio.ensure_future(worker())))
-            yield
+            yield {ENDING: exchange.waiting.end}
 
     return FastAPI(
         title="Tocsin",

@@ -26,6 +26,8 @@ from tocsin.problems import problem
 
 HEAD_BYTES = 64 * 1024
 
+ENDING = "tocsin.ending"  # in the state of the app: what to call when the server is about to end
+
 
 class _At(Enum):
     """Where in the stream of requests the parser stands."""
@@ -70,6 +72,13 @@ class PromptProtocol(HttpToolsProtocol):
         self._stop_watching()
         self._deaf = True
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server is about to end, and lets what is in work come to its end: nobody need wait for more."""
+        super().shutdown()
+        end = self.app_state.get(ENDING)
+        if end is not None:
+            end()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

@@ -185,6 +185,80 @@ async def test_a_withdrawal_is_told_exactly_to_who_was_granted_what_it_names(sto
             paged += page
             after = page[-1].position
         assert paged == found.rows
+        # the log ends for him with the last entry he is told of, and he knows the positions of these
+        end = await pages.last_told(tx, collection_id, granted=pairs)
+        assert end == (found.rows[-1].position if found.rows else 0)
+        for row in found.rows:
+            assert await pages.was_told(tx, collection_id, row.position, granted=pairs)
+            assert not await pages.was_told(tx, collection_id, row.position + 1, granted=pairs)
+        names = await pages.changes(tx, collection_id, 0, 100, granted=pairs, content=False)
+        assert names.rows == [row._replace(raw=None) for row in found.rows]
+
+
+OVERTAKEN = [
+    # what happens to an object, the grants of a reader, and which of these entries he may know the position of
+    (ONCE, [(0, None)], [1, 2]),
+    (ONCE, [(1, None)], [1, 2]),  # it stood when he came
+    (ONCE, [(2, None)], []),
+    (ONCE, [(0, 0), (2, None)], []),
+    (ONCE, [(0, 1)], [1, 2]),  # a former reader
+    (ANEW, [(0, None)], [1, 2, 3]),
+    (ANEW, [(2, None)], [2, 3]),  # the first put was replaced before he came
+    (ANEW, [(0, 1)], [1, 3]),
+    (OTHER, [(0, 1), (3, None)], [1]),
+    (BACK, [(3, None)], [3, 4]),
+]
+
+
+@pytest.mark.parametrize(("ops", "granted", "known"), OVERTAKEN)
+async def test_a_reader_knows_the_positions_of_what_was_told_though_it_was_overtaken(store, ops, granted, known):
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+        contents = {"put": incident(1), "other": incident(1, description="other")}
+        kept = {name: await keep(tx, version) for name, version in contents.items()}
+        positions = [0]
+        for op in ops:
+            entry = put(contents[op], kept[op]) if op in contents else withdraw(incident(1), op=op)
+            positions += [line.position for line in await releases.append(tx, collection_id, [entry], "c", NOW)]
+        pairs = [(positions[first], None if last is None else positions[last]) for first, last in granted]
+        found = [
+            number
+            for number, position in enumerate(positions)
+            if number and await pages.was_told(tx, collection_id, position, granted=pairs)
+        ]
+        assert found == known
+        assert not await pages.was_told(tx, collection_id, positions[1], granted=[])
+
+
+async def test_contents_of_chosen_entries_are_of_what_stands_and_bounded_in_bytes(store):
+    async with store.writing() as tx:
+        collection_id = await make_collection(tx)
+        values = [incident(n, description="x" * 100_000) for n in range(10)]
+        positions = [row.position for row in await _release(tx, collection_id, *values)]
+        await releases.append(tx, collection_id, [withdraw(values[3])], "c", NOW)
+    async with store.reading() as tx:
+        chosen = positions[2:6]
+        page = await pages.contents(tx, collection_id, chosen, max_bytes=10**9)
+        assert ([row.position for row in page.rows], page.more) == (
+            [positions[2], positions[4], positions[5]],
+            False,
+        )
+        assert page.rows[0].raw == values[2].raw
+        page = await pages.contents(tx, collection_id, chosen, max_bytes=1)
+        assert ([row.position for row in page.rows], page.more) == ([positions[2]], True)
+        assert (await pages.contents(tx, collection_id, [positions[3], 7], max_bytes=1)).rows == []
+
+
+async def test_an_epoch_is_another_one_for_each_log_and_each_beginning(store):
+    async with store.writing() as tx:
+        first, second = await make_collection(tx), await make_collection(tx, "second")
+        before = [await releases.epoch(tx, id_) for id_ in (first, second)]
+        began = await releases.begin_epoch(tx, first)
+        assert [await releases.epoch(tx, id_) for id_ in (first, second)] == [began, before[1]]
+        assert len({*before, began}) == 3
+        for work in (releases.epoch(tx, "absent"), releases.begin_epoch(tx, "absent")):
+            with pytest.raises(NotFound):
+                await work
 
 
 async def test_a_page_of_a_million_bytes_is_cut_at_the_limit_of_bytes(store):

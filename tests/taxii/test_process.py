@@ -4,11 +4,13 @@ What the sections say one by one is tested with the app in the tests' own proces
 can show: that it starts from its files alone, what stands on every answer, and what outlives it.
 """
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from email.utils import parsedate_to_datetime
@@ -150,3 +152,16 @@ async def test_pages_statuses_and_what_was_acknowledged_outlive_the_process_that
             ]
             assert (await http.get(f"/exchange/status/{posted['id']}/")).json() == posted
             assert len(ids(await http.get(objects))) == 5
+
+
+async def test_a_process_that_ends_lets_go_who_waits_for_news(home, database):
+    with process(home) as (address, running):
+        async with client(address, await token_of(database, "rita")) as http:
+            waits = asyncio.create_task(http.get(f"/exchange/news/?after={REGIONAL}:&wait=30", timeout=60))
+            await asyncio.sleep(0.5)
+            assert not waits.done()
+            began = time.monotonic()
+            running.send_signal(signal.SIGTERM)
+            assert (await waits).json() == {"news": []}
+            assert await asyncio.to_thread(running.wait, 20) == 0
+            assert time.monotonic() - began < 10

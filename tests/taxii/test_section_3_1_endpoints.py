@@ -8,7 +8,7 @@ from reading import LATER, READABLE
 from taxii_node import REGIONAL, TAXII, indicator
 from taxii_tables import faults
 
-EVERYWHERE = ["/taxii2", "/exchange", "/exchange/collections", "", "objects", "manifest", "changes"]
+EVERYWHERE = ["/taxii2", "/exchange", "/exchange/collections", "", "objects", "manifest", "changes", "digest"]
 
 
 async def test_a_path_answers_with_and_without_its_slash_and_never_redirects(node):

@@ -17,6 +17,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Dialect,
+    FromClause,
     Integer,
     Select,
     and_,
@@ -108,7 +109,7 @@ class ReleasePage:
 
 
 class ChangeRow(NamedTuple):
-    """One entry of the changes feed; `raw` only for what stands."""
+    """One entry of the changes feed; `raw` only for what stands, and where contents were asked for."""
 
     position: int
     op: Op
@@ -202,17 +203,68 @@ async def changes(
     *,
     granted: Collection[tuple[int, int | None]] = _ALWAYS,
     max_bytes: int | None = None,
+    content: bool = True,
 ) -> ChangePage:
     """Every change beyond a position: what stands, with its content, and what was withdrawn or pruned, without.
 
     A put that no longer stands is left out: it was put again, or its withdrawal follows. `granted`: the first and
     last positions of every grant that the reader ever had (last None: it holds). A withdrawal is told exactly if
     what it names stood, with this content, during one of them: of anything else he was never shown the id.
+    Without `content` entries are only named, and bounded by count alone.
     """
     shape, values = _ask_for_changes(granted)
     values |= {"collection": collection_id, "after": after}
-    rows, more = await _read(tx, shape, "content", values, limit, max_bytes)
+    part: _Part = "content" if content else "names"
+    rows, more = await _read(tx, shape, part, values, limit, max_bytes if content else None)
     return ChangePage([ChangeRow._make(row) for row in rows], more)
+
+
+async def contents(
+    tx: Transaction, collection_id: str, positions: Collection[int], *, max_bytes: int
+) -> ChangePage:
+    """Those of the entries at these positions that still stand, with their contents, in the order of the log.
+
+    As many as fit into the bytes, but one if there is one; `more`: others stand that did not fit.
+    """
+    values = {"collection": collection_id, "positions": sorted(set(positions))}
+    rows, more = await _read(tx, _Chosen(), "content", values, len(values["positions"]), max_bytes)
+    return ChangePage([ChangeRow._make(row) for row in rows], more)
+
+
+async def last_told(
+    tx: Transaction, collection_id: str, *, granted: Collection[tuple[int, int | None]] = _ALWAYS
+) -> int:
+    """Where the log ends for a reader: the position of the last entry that `changes` tells him; 0 where it tells
+    none. What he is not told does not move it."""
+    shape, values = _ask_for_changes(granted)
+    found = await tx.connection.execute(_ending(shape), {**values, "collection": collection_id})
+    return found.scalar_one_or_none() or 0
+
+
+async def was_told(
+    tx: Transaction, collection_id: str, position: int, *, granted: Collection[tuple[int, int | None]] = _ALWAYS
+) -> bool:
+    """Whether `changes` tells a reader of an entry at this very position, or may have told him of one that was
+    overtaken since."""
+    shape, values = _ask_for_changes(granted)
+    found = await tx.connection.execute(
+        _telling(shape), {**values, "collection": collection_id, "position": position}
+    )
+    return found.first() is not None
+
+
+class Standing(NamedTuple):
+    """What a digest is made of: an entry that stands, and the hash of its content."""
+
+    position: int
+    object_id: str
+    sha256: str
+
+
+async def standing_after(tx: Transaction, collection_id: str, after: int, limit: int) -> list[Standing]:
+    """The entries that stand beyond a position, in the order of the log, without contents."""
+    values = {"collection": collection_id, "after": after, "count": limit}
+    return [Standing._make(row) for row in await tx.connection.execute(_STANDING, values)]
 
 
 # --- the questions behind a page ------------------------------------------------------------------------------
@@ -242,7 +294,12 @@ class _Changes:
     grants: int
 
 
-_Part = Literal["content", "listing", "sizes", "total"]
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Asks for entries by their positions."""
+
+
+_Part = Literal["content", "listing", "names", "sizes", "total"]
 _GONE: tuple[Op, ...] = ("withdraw", "prune")
 _NO_END = 2**63 - 1  # the last position of a grant that holds
 _MOST_TYPES = 16  # with more, the walk misses few
@@ -284,7 +341,7 @@ def _ask_for_changes(granted: Collection[tuple[int, int | None]]) -> tuple[_Chan
 
 async def _read(
     tx: Transaction,
-    shape: _Shape | _Changes,
+    shape: _Shape | _Changes | _Chosen,
     part: _Part,
     values: Mapping[str, Any],
     limit: int,
@@ -315,9 +372,16 @@ def _in_order(rows: Iterable[Any]) -> list[Any]:
 
 
 @lru_cache(maxsize=512)
-def _statement(shape: _Shape | _Changes, part: _Part) -> Select[Any]:
+def _statement(shape: _Shape | _Changes | _Chosen, part: _Part) -> Select[Any]:
     """One question: what a page shows of its entries, or how many bytes they have, each or together."""
-    e = (_changed(shape.grants) if isinstance(shape, _Changes) else _entries(shape)).subquery("entry").c
+    match shape:
+        case _Changes(grants):
+            wanted = _changed(grants)
+        case _Chosen():
+            wanted = _at_positions()
+        case _Shape():
+            wanted = _entries(shape)
+    e = wanted.subquery("entry").c
     match part:
         case "total":
             return select(func.sum(e.size))
@@ -327,6 +391,8 @@ def _statement(shape: _Shape | _Changes, part: _Part) -> Select[Any]:
             raw: ColumnElement[Any] = case((e.current, object_version.c.raw), else_=null())
         case "listing":
             raw = literal(b"")
+        case "names":
+            raw = null()
     v = object_version.c
     return select(
         e.position,
@@ -430,45 +496,81 @@ _COUNT: BindParameter[int] = bindparam("count", type_=Integer)
 def _changed(grants: int) -> Select[Any]:
     """Everything after a position that stands, or that went and was shown to the reader before it went."""
     r = release.c
-    gone = and_(r.op.in_(_GONE), _was_shown(grants))
     return (
         select(*_COLUMNS)
-        .where(r.collection_id == bindparam("collection"), r.position > bindparam("after"), or_(r.current, gone))
+        .where(r.collection_id == bindparam("collection"), r.position > bindparam("after"), _is_told(grants))
         .order_by(r.position)
         .limit(_COUNT)
     )
+
+
+def _is_told(grants: int) -> ColumnElement[bool]:
+    """Whether the changes feed tells a reader of an entry."""
+    r = release.c
+    return or_(r.current, and_(r.op.in_(_GONE), _was_shown(grants)))
+
+
+@lru_cache(maxsize=64)
+def _ending(shape: _Changes) -> Select[Any]:
+    """The last position that is told."""
+    r = release.c
+    wanted = select(r.position).where(r.collection_id == bindparam("collection"), _is_told(shape.grants))
+    return wanted.order_by(r.position.desc()).limit(1)
+
+
+@lru_cache(maxsize=64)
+def _telling(shape: _Changes) -> Select[Any]:
+    """The entry at a position, if it is told, or was as long as it stood."""
+    r, later = release.c, release.alias("later")
+    overtaken: ColumnElement[bool] = false()
+    if shape.grants:
+        granted_until = _granted_until(shape.grants, later, _same_version(later, r), release)
+        overtaken = and_(r.op.not_in(_GONE), r.position <= granted_until)
+    return select(r.position).where(
+        r.collection_id == bindparam("collection"),
+        r.position == bindparam("position", type_=BigInteger),
+        or_(_is_told(shape.grants), overtaken),
+    )
+
+
+def _at_positions() -> Select[Any]:
+    """What stands at chosen positions."""
+    r = release.c
+    return (
+        select(*_COLUMNS)
+        .where(
+            r.collection_id == bindparam("collection"),
+            r.position.in_(bindparam("positions", expanding=True, type_=BigInteger)),
+            r.current,
+        )
+        .order_by(r.position)
+        .limit(_COUNT)
+    )
+
+
+_STANDING = (
+    select(release.c.position, release.c.object_id, object_version.c.sha256)
+    .join(object_version, object_version.c.seq == release.c.version_seq)
+    .where(
+        release.c.collection_id == bindparam("collection"),
+        release.c.position > bindparam("after"),
+        release.c.current,
+    )
+    .order_by(release.c.position)
+    .limit(_COUNT)
+)
 
 
 def _was_shown(grants: int) -> ColumnElement[bool]:
     """Whether what a withdrawal names stood during one of the reader's grants, and was not withdrawn before.
 
     It may have been put several times: again, since it became the last version again, or after another content of
-    the same version. Each put stood until the next entry of that version. Grants follow one another, so of those
-    that began before that next entry the latest reaches furthest.
+    the same version. Each put stood until the next entry of that version.
     """
     if not grants:
         return false()
     r, shown, later = release.c, release.alias("shown"), release.alias("later")
-    v = object_version.c
-    contents = select(v.seq).where(v.id == r.object_id, v.version_key == r.version_key).correlate(release)
-    same_version = and_(
-        later.c.version_seq.in_(contents),
-        later.c.collection_id == r.collection_id,
-        later.c.position > shown.c.position,
-    )
-    stood_until = (
-        select(func.min(later.c.position)).where(same_version).correlate(release, shown).scalar_subquery()
-    )
-    granted_until = case(
-        *(
-            (
-                stood_until > bindparam(f"first_{number}", type_=BigInteger),
-                bindparam(f"last_{number}", type_=BigInteger),
-            )
-            for number in range(grants)
-        ),
-        else_=literal(0, type_=BigInteger),
-    )
+    same_version = _same_version(later, shown.c)
     withdrawn_before = (
         exists()
         .where(same_version, later.c.position < r.position, later.c.op.in_(_GONE))
@@ -480,8 +582,40 @@ def _was_shown(grants: int) -> ColumnElement[bool]:
         shown.c.version_seq == r.version_seq,
         shown.c.op.not_in(_GONE),
         shown.c.position < r.position,
-        shown.c.position <= granted_until,
+        shown.c.position <= _granted_until(grants, later, same_version, release, shown),
         ~withdrawn_before,
+    )
+
+
+def _same_version(later: Any, entry: Any) -> ColumnElement[bool]:
+    """Whether an entry comes after another of the same version, with whatever content."""
+    r, v = release.c, object_version.c
+    contents_ = select(v.seq).where(v.id == r.object_id, v.version_key == r.version_key).correlate(release)
+    return and_(
+        later.c.version_seq.in_(contents_),
+        later.c.collection_id == r.collection_id,
+        later.c.position > entry.position,
+    )
+
+
+def _granted_until(
+    grants: int, later: Any, same_version: ColumnElement[bool], *correlated: FromClause
+) -> ColumnElement[int]:
+    """The last position of the grants during which an entry stood that no longer does; 0 where there is none.
+
+    It stood until the next one of its version, which is the least of `later`. Grants follow one another, so of
+    those that began before that one the latest reaches furthest.
+    """
+    stood_until = select(func.min(later.c.position)).where(same_version).correlate(*correlated).scalar_subquery()
+    return case(
+        *(
+            (
+                stood_until > bindparam(f"first_{number}", type_=BigInteger),
+                bindparam(f"last_{number}", type_=BigInteger),
+            )
+            for number in range(grants)
+        ),
+        else_=literal(0, type_=BigInteger),
     )
 
 

@@ -159,6 +159,29 @@ async def head(tx: Transaction, collection_id: str) -> Head:
     return Head(row.last_position, row.standing)
 
 
+async def epoch(tx: Transaction, collection_id: str) -> str:
+    """The epoch of a log. Raises NotFound."""
+    row = (await tx.connection.execute(select(collection.c.epoch).where(collection.c.id == collection_id))).first()
+    if row is None:
+        raise NotFound(f"no collection has the id {collection_id}")
+    return str(row.epoch)
+
+
+async def begin_epoch(tx: Transaction, collection_id: str) -> str:
+    """From now on positions of this log mean something else; the new epoch. Raises NotFound.
+
+    For who brings a log back from a copy: readers know positions that it gave out after the copy was made, and
+    might give out again. They are told, and read it again from its start.
+    """
+    began = str(uuid.uuid4())
+    done = await tx.connection.execute(
+        update(collection).where(collection.c.id == collection_id).values(epoch=began)
+    )
+    if done.rowcount == 0:
+        raise NotFound(f"no collection has the id {collection_id}")
+    return began
+
+
 async def set_stuck(tx: Transaction, collection_id: str, why: str | None) -> None:
     """Note why new things are kept out of a collection; None: no longer."""
     await tx.connection.execute(update(collection).where(collection.c.id == collection_id).values(stuck=why))

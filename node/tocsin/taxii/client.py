@@ -1,10 +1,10 @@
 """Client: what bytes we fetch from others, and what they may cost us.
 
 Everything a node asks of a peer goes through `PeerClient.get`: only to the scheme, host and port that the operator
-configured, with its certificate checked and no proxy taken from the environment; never a redirect; one deadline
-for the whole of an answer, however slowly it trickles; a bound on its size, counted after decoding; at most two
-requests at a time. Addresses that a peer names (`api_roots`, a descriptor's `taxii`) are followed on its own
-origin alone, so a credential never leaves it.
+configured (see `origin`), with its certificate checked and no proxy taken from the environment; never a redirect;
+one deadline for the whole of an answer, however slowly it trickles; a bound on its size, counted after decoding; at
+most two requests at a time. Addresses that a peer names (`api_roots`, a descriptor's `taxii`) are followed on its
+own origin alone, so a credential never leaves it.
 
 What comes back is still another's word: `intake.receive` judges the objects.
 """
@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx2
 import msgspec
@@ -30,6 +30,7 @@ from tocsin.problems import TAXII_TYPE
 from tocsin.settings import Home, LimitSettings, PeerSettings
 from tocsin.stix.canonical import read_json
 from tocsin.stix.objects import ID, is_timestamp
+from tocsin.taxii.origin import KeptToOrigin, origin_of
 
 DESCRIPTOR_PATH = "/.well-known/tocsin.json"
 JSON_TYPE = "application/json"
@@ -39,7 +40,6 @@ _PASSING = frozenset({429, 502, 503, 504})  # answers that a moment later may be
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _SEGMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$")
 _RATIO_FROM = 1024 * 1024  # decoded bytes; small answers may repeat themselves as they like
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,33 +96,6 @@ class Credential:
 
     headers: Mapping[str, str] = field(repr=False)
     tls: ssl.SSLContext | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Scheme, host and port: where a credential may go."""
-
-    scheme: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
-
-
-def origin_of(url: str) -> Origin:
-    """Raises BadInput for what is no absolute http(s) address, or holds a credential of its own."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as why:
-        raise BadInput(f"{url[:200]!r} is not an address: {why}") from why
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise BadInput(f"{url[:200]!r} is not an http or https address")
-    if parts.username is not None or parts.password is not None:
-        raise BadInput("an address must not hold a credential (use: tocsin peer credential)")
-    return Origin(parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme])
 
 
 def read_credential(home: Home, name: str, settings: PeerSettings) -> Credential:
@@ -193,13 +166,17 @@ class PeerClient:
         self.origin = origin_of(url)
         self.bounds = bounds or Bounds()
         self._two_at_a_time = asyncio.Semaphore(2)
+        direct = httpx2.AsyncHTTPTransport(
+            verify=credential.tls or _system_authorities(),
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=2),
+        )
         self._http = httpx2.AsyncClient(
             headers={"User-Agent": "tocsin", "Accept-Encoding": "gzip", **credential.headers},
-            verify=credential.tls or _system_authorities(),
+            transport=KeptToOrigin(url, direct, self.bounds.connect),
             trust_env=False,
             follow_redirects=False,
             timeout=httpx2.Timeout(self.bounds.silence, connect=self.bounds.connect),
-            limits=httpx2.Limits(max_connections=2),
         )
 
     async def __aenter__(self) -> Self:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from tocsin.auth import Caller
 from tocsin.policy.configuration import Configuration
 from tocsin.problems import TAXII_TYPE
+from tocsin.sharing.digests import Digests
 from tocsin.sharing.node import Node
 from tocsin.stix.objects import from_micros
 from tocsin.store.moment import Moment
@@ -32,6 +33,7 @@ from tocsin.taxii.negotiation import check_accept
 from tocsin.taxii.query import Cursor
 from tocsin.taxii.resources import Envelope
 from tocsin.taxii.rights import Rights, glance_at_rights, read_rights
+from tocsin.taxii.waiting import Waiting
 
 # A shared cache may keep nothing; the client's own must ask again each time, which the ETag makes cheap.
 _CACHING = {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding, Authorization, X-API-Key"}
@@ -47,6 +49,8 @@ class Exchange:
     admission: Admission = field(default_factory=Admission)
     memory: Memory = field(default_factory=Memory)
     ahead: Ahead = field(default_factory=Ahead)
+    digests: Digests = field(default_factory=Digests)
+    waiting: Waiting = field(default_factory=Waiting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,12 +137,13 @@ class _Listener:
     _send: Send
     _start: Message | None = None
     _body: Message | None = None
-    _large: bool = False
+    _large: bool = False  # or not to be kept for what it says itself
 
     async def send(self, message: Message) -> None:
         await self._send(message)
         if message["type"] == "http.response.start":
             self._start = message
+            self._large = (b"cache-control", b"no-store") in message["headers"]
         elif self._body is not None or message.get("more_body", False) or len(message["body"]) > _SMALL:
             self._large = True
         else:

@@ -28,7 +28,6 @@ MATCH_OBJECT = frozenset({"version", "spec_version"})  # §5.6, §5.7
 MATCH_VERSIONS = frozenset({"spec_version"})  # §5.8
 
 _PAGING = frozenset({"added_after", "limit", "next"})
-_CHANGES = frozenset({"after", "limit"})
 _MATCH = re.compile(r"match\[([a-z_]+)\]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 LAST = frozenset({"last"})  # what `match[version]` is where it is not given
@@ -111,9 +110,14 @@ def read_query(
     return Query(what, limit, follows=bool(single.get("next")))
 
 
-def read_parameters(query_string: bytes) -> Mapping[str, str]:
-    """The parameters of the changes feed: `after` and `limit`."""
-    return _parameters(query_string, _CHANGES, frozenset())[0]
+def read_parameters(query_string: bytes, names: frozenset[str]) -> Mapping[str, str]:
+    """The parameters of these names, each given once at most; others are ignored. Raises BadInput."""
+    return _parameters(query_string, names, frozenset())[0]
+
+
+def read_repeated(query_string: bytes, name: str) -> list[str]:
+    """Every value of a parameter that may be given several times. Raises BadInput."""
+    return [text for found, text in _pairs(query_string) if found == name]
 
 
 def read_limit(text: str) -> int:
@@ -132,15 +136,9 @@ def read_position(text: str, name: str) -> int:
 def _parameters(
     query_string: bytes, names: frozenset[str], fields: frozenset[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    try:
-        pairs = parse_qsl(
-            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
-        )
-    except ValueError as why:  # UnicodeDecodeError is one as well
-        raise _bad("query", "not percent-encoded UTF-8, or too many parameters") from why
     single: dict[str, str] = {}
     match: dict[str, str] = {}
-    for name, text in pairs:
+    for name, text in _pairs(query_string):
         if name in names:
             into, key = single, name
         elif (found := _MATCH.fullmatch(name)) and found[1] in fields:
@@ -151,6 +149,15 @@ def _parameters(
             raise _bad(name, "given twice")
         into[key] = text
     return single, match
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
+        )
+    except ValueError as why:  # UnicodeDecodeError is one as well
+        raise _bad("query", "not percent-encoded UTF-8, or too many parameters") from why
 
 
 def _values(name: str, text: str) -> frozenset[str]:

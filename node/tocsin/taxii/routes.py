@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from tocsin.taxii import changes, collections, descriptor, discovery, manifest, objects, status
+from tocsin.taxii import changes, collections, descriptor, digest, discovery, manifest, news, objects, status
 from tocsin.taxii.endpoint import Exchange, resource
 from tocsin.taxii.resources import API_ROOT, DISCOVERY
 
@@ -11,7 +11,7 @@ _OBJECT = f"{_COLLECTION}objects/{{object}}/"
 
 
 def routes(exchange: Exchange) -> list[Route]:
-    """The resources of TAXII 2.1, our changes feed and our descriptor."""
+    """The resources of TAXII 2.1, what nodes say beyond it (see `changes`) and our descriptor."""
     table = {
         DISCOVERY: {"GET": discovery.get_discovery},  # §4.1
         API_ROOT: {"GET": discovery.get_api_root},  # §4.2
@@ -23,6 +23,9 @@ def routes(exchange: Exchange) -> list[Route]:
         _OBJECT: {"GET": objects.get_object, "DELETE": objects.delete_object},  # §5.6, §5.7
         f"{_OBJECT}versions/": {"GET": objects.get_versions},  # §5.8
         f"{_COLLECTION}changes/": {"GET": changes.get_changes},
+        f"{_COLLECTION}changes/content/": {"GET": changes.get_content},
+        f"{_COLLECTION}digest/": {"GET": digest.get_digest},
+        f"{API_ROOT}news/": {"GET": news.get_news},
         "/.well-known/tocsin.json": {"GET": descriptor.get_descriptor},
     }
     return [route for path, handlers in table.items() for route in resource(exchange, path, handlers)]
