@@ -1,6 +1,7 @@
 """A page read by one question outside a transaction: the same page, of a known moment, by the same indexes."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -265,3 +266,23 @@ async def test_pages_with_a_few_large_objects_among_small_ones_are_whole_and_cut
                     break
                 what = Filter(after=page.last)
             assert len(shown) == len(sizes)
+
+
+async def test_a_log_in_another_order_than_versions_came_in_is_shown_in_its_own(store):
+    async with store.writing() as tx:
+        first, second = await make_collection(tx, "first"), await make_collection(tx, "second")
+        await _release(tx, first, *(incident(n) for n in range(9)))
+        await _release(tx, second, *(incident(n) for n in (4, 8, 0, 7, 3, 1, 2, 6, 5)))
+    for limit in (1, 4, 100):
+        what = Filter()
+        shown = []
+        while True:
+            page = await _seen(store, second, what, limit)
+            async with store.reading() as tx:
+                wanted = await pages.content(tx, second, what, limit, max_bytes=MOST)
+            assert (list(page.positions), list(page.raws)) == (list(wanted.positions), list(wanted.raws))
+            shown += page.raws
+            if not page.more:
+                break
+            what = Filter(after=page.last)
+        assert [json.loads(raw)["id"] for raw in shown] == [incident_id(n) for n in (4, 8, 0, 7, 3, 1, 2, 6, 5)]

@@ -29,7 +29,7 @@ _TRIES = 3  # to find SQLite at rest while a statement begins: the time of a few
 
 
 class Glance(NamedTuple):
-    """The columns of an answer, in the order of the first; none where there is no row.
+    """The columns of an answer, in the order of the first where bytes were counted; none where there is no row.
 
     `cut`: there was more than fits into the bytes.
     """
@@ -156,8 +156,9 @@ class PostgresqlGlances:
         # it is the first, unless the server let several workers answer
         at = 0 if found[0][0] is None else next(at for at, row in enumerate(found) if row[0] is None)
         state = found.pop(at)[-1]
-        found.sort(key=itemgetter(0))
         moment = moment_of(None if state is None else state.decode("ascii"), line.session)
+        if max_bytes is not None:
+            found.sort(key=itemgetter(0))
         columns = tuple(zip(*found, strict=True))
         if max_bytes is None or not columns:
             return Glance(columns, cut=False, moment=moment)

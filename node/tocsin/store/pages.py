@@ -16,11 +16,13 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
+    CompoundSelect,
     Dialect,
     FromClause,
     Integer,
     Select,
     and_,
+    any_,
     bindparam,
     case,
     exists,
@@ -169,23 +171,38 @@ async def glance(
     bound = next(one for one in _BOUNDS if one > limit)
     share = max_bytes // (limit + 1)
     values |= {"collection": collection_id, "count": limit + 1, "bytes": max_bytes, "share": share}
-    found = None
     if store.dialect.name == "postgresql":
         found = await _asked(store, _written(store.dialect, shape, lists, bound, "small"), values, None)
-        if found.columns and None in found.columns[-1]:
-            found = None
-    if found is None:
-        found = await _asked(store, _written(store.dialect, shape, lists, bound, "weighed"), values, max_bytes)
+        if (small := _paired(found.columns)) is not None:
+            return ContentPage(small[0][:limit], small[1][:limit], len(small[0]) > limit), found.moment
+    found = await _asked(store, _written(store.dialect, shape, lists, bound, "weighed"), values, max_bytes)
     if not found.columns:
         return ContentPage((), (), more=False), found.moment
-    positions, raws = (column[:limit] for column in found.columns)
-    return ContentPage(positions, raws, found.cut or len(found.columns[0]) > limit), found.moment
+    positions, raws = found.columns
+    return ContentPage(positions[:limit], raws[:limit], found.cut or len(positions) > limit), found.moment
 
 
 async def _asked(store: Store, written: "_Written", values: Mapping[str, Any], max_bytes: int | None) -> Glance:
     known = {**values, **written.constants}
     filled = [known[name] if place is None else known[name][place] for name, place in written.places]
     return await store.glance(written.text, filled, max_bytes)
+
+
+def _paired(columns: Sequence[Sequence[Any]]) -> tuple[Sequence[int], Sequence[bytes]] | None:
+    """Positions and contents, in the order of the log, from the answer to the question for small ones: entries
+    with their positions, then versions with their contents. None where the content of an entry is missing."""
+    if not columns:
+        return (), ()
+    seqs, positions, raws = columns
+    count = len(positions) - positions.count(None)
+    if seqs[:count] == seqs[count:] and None not in positions[:count]:
+        # the usual case: versions were added to the log as they came
+        return None if None in raws[count:] else (positions[:count], raws[count:])
+    contents = {seq: raw for seq, raw in zip(seqs, raws, strict=True) if raw is not None}
+    entries = sorted((at, seq) for seq, at in zip(seqs, positions, strict=True) if at is not None)
+    if any(seq not in contents for _, seq in entries):
+        return None
+    return [at for at, _ in entries], [contents[seq] for _, seq in entries]
 
 
 async def manifest(tx: Transaction, collection_id: str, what: Filter, limit: int) -> ReleasePage:
@@ -436,7 +453,9 @@ def _written(
     SQLite goes through the log row by row, and is asked no more when it is enough. PostgreSQL sends all rows at
     once; so it is asked first for *small* contents, of which so many as a page may have fit in any case, and shows
     none where one is larger. Only if there was one, it adds up what the rows before one weigh, which takes half as
-    long again. It plans once for all pages, and therefore is told a bound that is no parameter.
+    long again. Small ones it looks up all at a time, by a list of keys, in four fifths of the time of a join, and
+    leaves to `_paired` which is whose. It plans once for all pages, and therefore is told a bound that is no
+    parameter.
     """
     wanted = _contents(shape, bound, how) if dialect.name == "postgresql" else _contents_row_by_row(shape)
     compiled = wanted.compile(dialect=dialect)
@@ -448,19 +467,21 @@ def _written(
         one: (name, place) for name, many in written.parameter_expansion.items() for place, one in enumerate(many)
     }
     names = [places.get(name, (name, None)) for name in written.positiontup or ()]
-    text = with_state(written.statement, 2) if dialect.name == "postgresql" else written.statement
+    columns = 3 if how == "small" else 2
+    text = with_state(written.statement, columns) if dialect.name == "postgresql" else written.statement
     return _Written(text, names, constants)
 
 
-def _contents(shape: _Shape, bound: int, how: Literal["small", "weighed"]) -> Select[Any]:
+def _contents(shape: _Shape, bound: int, how: Literal["small", "weighed"]) -> Select[Any] | CompoundSelect[Any]:
     """For PostgreSQL. Weighed, of the contents that no longer fit only the first comes; and the first two in any
     case, since one has to come and it is to be known whether more follow."""
     v = object_version.c
     e = _entries(shape, literal_column(str(bound))).subquery("entry").c
     if how == "small":
-        f = select(e.position, e.version_seq, e.size).order_by(e.position).limit(_COUNT).subquery("first").c
-        small = case((f.size <= bindparam("share", type_=BigInteger), v.raw), else_=null())
-        return select(f.position, small.label("raw")).join(object_version, v.seq == f.version_seq)
+        f = select(e.position, e.version_seq, e.size).order_by(e.position).limit(_COUNT).cte("first").c
+        small = select(f.version_seq).where(f.size <= bindparam("share", type_=BigInteger)).scalar_subquery()
+        contents = select(v.seq, null(), v.raw).where(v.seq == any_(func.array(small)))
+        return union_all(select(f.version_seq, f.position, null()), contents)
     before = (func.sum(e.size).over(order_by=e.position) - e.size).label("before")
     number = func.row_number().over(order_by=e.position).label("number")
     w = select(e.position, e.version_seq, before, number).order_by(e.position).limit(_COUNT).subquery("weighed").c
