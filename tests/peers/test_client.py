@@ -17,9 +17,9 @@ from tocsin.taxii.client import (
     Unreadable,
     fetch_api_roots,
     fetch_collections,
-    origin_of,
     read_credential,
 )
+from tocsin.taxii.origin import origin_of
 from zoo import an_offer, animal, http
 
 SHORT = Bounds(deadline=0.6, silence=0.4, connect=0.5, body=200_000, attempts=3, pause=0.1)

@@ -2,9 +2,9 @@
 
 Everything a node asks of a peer goes through `PeerClient.get`: only to the scheme, host and port that the operator
 configured (see `origin`), with its certificate checked and no proxy taken from the environment; never a redirect;
-one deadline for the whole of an answer, however slowly it trickles; a bound on its size, counted after decoding; at
-most two requests at a time. Addresses that a peer names (`api_roots`, a descriptor's `taxii`) are followed on its
-own origin alone, so a credential never leaves it.
+one deadline for the whole of an answer, however slowly it trickles; a bound on its size, counted after decoding;
+at most two requests at a time. Addresses that a peer names (`api_roots`, a descriptor's `taxii`) are followed on
+its own origin alone, so a credential never leaves it.
 
 What comes back is still another's word: `intake.receive` judges the objects.
 """
