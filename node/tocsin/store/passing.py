@@ -10,10 +10,10 @@ import asyncpg
 
 from tocsin.errors import NoRoom, Unavailable
 
-_SQLITE_FULL = 13
+_SQLITE_NO_ROOM = (13, 4874)  # FULL; IOERR_SHMSIZE: no room for the index of the journal
 _SQLITE_NO_DATABASE = frozenset({11, 26})  # CORRUPT, NOTADB
-# SQLite result codes: BUSY, LOCKED, IOERR, CANTOPEN, PROTOCOL.
-_SQLITE_PASSING = frozenset({5, 6, 10, 14, 15, _SQLITE_FULL, *_SQLITE_NO_DATABASE})
+# SQLite result codes: BUSY, LOCKED, IOERR, FULL, CANTOPEN, PROTOCOL.
+_SQLITE_PASSING = frozenset({5, 6, 10, 13, 14, 15, *_SQLITE_NO_DATABASE})
 # PostgreSQL: connection, rollback (serialisation, deadlock), resources, operator intervention, the system's own
 # (such as a disk that fails), lock not had, idle for too long, damaged data or index.
 _POSTGRESQL_PASSING = ("08", "40", "53", "57", "58", "55P03", "25P03", "XX001", "XX002")
@@ -37,7 +37,7 @@ def passing(cause: BaseException) -> bool:
 
 def unavailable(cause: BaseException) -> Unavailable:
     """What passes, in words."""
-    if (isinstance(cause, sqlite3.Error) and _code(cause) == _SQLITE_FULL) or _state(cause) == _POSTGRESQL_FULL:
+    if getattr(cause, "sqlite_errorcode", None) in _SQLITE_NO_ROOM or _state(cause) == _POSTGRESQL_FULL:
         return NoRoom(f"the disk of the database is full: {cause}")
     return Unavailable(f"the database cannot do this now: {cause or 'it does not answer'}")
 
