@@ -105,3 +105,31 @@ def test_a_published_incident_follows_only_when_told_to(stocked):
     assert [
         line["record"] for line in stocked.lines("incidents", "--waiting", "--type", "disruptive", "--json")
     ].count("rt:CA-018") == 1
+
+
+def test_what_is_withdrawn_leaves_is_explained_and_comes_back_by_name_alone(stocked):
+    stocked.ok("publish", "rt:CA-011", "--yes")
+    asked = stocked("withdraw", "rt:CA-011", "--reason", "names a bystander")
+    assert (asked.exit_code, "say --yes" in asked.stderr, "1 withdrawn" in asked.stdout) == (1, True, True)
+    assert _collections(stocked, "rt:CA-011")[0]["stands"] == "redacted"
+    said = stocked.ok("withdraw", "rt:CA-011", "--reason", "names a bystander", "--yes")
+    assert "Withdrawn: " in said
+    assert _collections(stocked, "rt:CA-011")[0]["stands"] is None
+    assert "names a bystander" in stocked.ok("explain", "rt:CA-011")
+    assert stocked("publish", "--waiting", "--yes").exit_code == 3  # one of the others is denied
+    assert _collections(stocked, "rt:CA-011")[0]["stands"] is None
+    stocked.ok("publish", "rt:CA-011", "--yes")
+    (shared,) = _collections(stocked, "rt:CA-011")
+    assert (shared["stands"], shared["withdrawn"]) == ("redacted", None)
+
+
+def test_a_revocation_is_asked_for_is_final_and_outlives_an_import(stocked):
+    stocked.ok("publish", "rt:CA-011", "--yes")
+    asked = stocked("revoke", "rt:CA-011", "--reason", "was a drill")
+    assert (asked.exit_code, "say --yes" in asked.stderr) == (1, True)
+    stocked.ok("revoke", "rt:CA-011", "--reason", "was a drill", "--yes")
+    assert "REVOKED" in stocked.ok("show", "rt:CA-011")
+    again = stocked("revoke", "rt:CA-011", "--reason", "was a drill", "--yes")
+    assert (again.exit_code, "final" in again.stderr) == (1, True)
+    done = stocked("assess", "rt:CA-011", "impaired=yes")
+    assert (done.exit_code, "final" in done.stderr) == (1, True)

@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, str] = {
     "collections": "look",
     "publish": "out",
     "hold": "out",
+    "withdraw": "out",
+    "revoke": "out",
     "account": "people",
     "peer": "peers",
     "sync": "peers",

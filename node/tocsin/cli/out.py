@@ -1,4 +1,4 @@
-"""Out: publish and hold: a person's word on incidents of ours. What readers would get is shown, and asked."""
+"""Out: a person's word on what leaves: publish, hold, withdraw, revoke. What readers would notice is shown."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,17 +7,18 @@ from typing import Annotated
 import typer
 
 from tocsin.cli.console import ask, plural, say, say_json
-from tocsin.cli.foresight import MOVES, carry_out, foresee, show_outcomes
-from tocsin.cli.ids import find_incidents, short
+from tocsin.cli.foresight import MOVES, carry_out, foresee, foreseen_and_asked, show_outcomes
+from tocsin.cli.ids import find_id, find_incidents, short
 from tocsin.cli.listing import look_around, seen_as
 from tocsin.cli.look import check_collection
-from tocsin.cli.session import HomeOption, JsonOption, YesOption, run, session
+from tocsin.cli.session import HomeOption, JsonOption, YesOption, run, session, whoever
 from tocsin.errors import BadInput
 from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing import publish as sharing
+from tocsin.sharing import withdraw as taking_back
 from tocsin.sharing.release import Outcome
-from tocsin.store import objects, publications
+from tocsin.store import objects, publications, withdrawals
 from tocsin.store.transaction import Transaction
 
 IdsArgument = Annotated[
@@ -28,7 +29,8 @@ InOption = Annotated[str | None, typer.Option("--in", metavar="COLLECTION", help
 
 def add_to(app: typer.Typer) -> None:
     """Give the app this file's commands."""
-    for name, command in (("publish", publish), ("hold", hold)):
+    commands = (("publish", publish), ("hold", hold), ("withdraw", withdraw), ("revoke", revoke))
+    for name, command in commands:
         app.command(name, rich_help_panel="Out")(command)
 
 
@@ -59,14 +61,16 @@ async def _publish(
         if key is not None:
             check_collection(configuration, key)
         async with here.store.reading() as tx:
-            wanted = await find_incidents(tx, texts) if texts else await publications.waiting(tx)
+            wanted = await _named(tx, texts) if texts else await publications.waiting(tx)
         if not wanted:
             say("Nothing waits to be published.")
             return
 
         async def work(tx: Transaction) -> list[Outcome]:
             now = await tx.now()
-            return await sharing.publish(tx, configuration, here.node, wanted, now=now, key=key, follow=follow)
+            return await sharing.publish(
+                tx, configuration, here.node, wanted, now=now, key=key, follow=follow, by_name=bool(texts)
+            )
 
         foreseen = await foresee(here, work)
         if not as_json:
@@ -83,6 +87,16 @@ async def _publish(
     inside = {one.object_id for one in done if one.after is not State.OUT}
     if left_out := [id_ for id_ in wanted if id_ not in inside]:
         raise typer.Exit(1 if len(left_out) == len(wanted) else 3)
+
+
+async def _named(tx: Transaction, texts: Sequence[str]) -> list[str]:
+    """The incidents that a person means, or whatever he means that was taken back once and may come back."""
+    found = list(dict.fromkeys([await find_id(tx, text) for text in texts]))
+    taken_back = await withdrawals.withdrawals(tx, found)
+    for id_ in found:
+        if not id_.startswith("incident--") and id_ not in taken_back:
+            raise BadInput(f"{id_} is no incident")
+    return found
 
 
 def _show(outcomes: Sequence[Outcome], configuration: Configuration, key: str | None) -> None:
@@ -134,3 +148,97 @@ async def _hold(given: str | None, texts: Sequence[str], key: str | None) -> Non
     for one in seen:
         if one.stands:
             say(f"{short(one.id)} stays as readers have it, in {', '.join(one.stands)}; what is newer waits.")
+
+
+IdsToTakeBack = Annotated[
+    list[str], typer.Argument(metavar="ID…", help="STIX id, its first hex digits, or SOURCE:RECORD.")
+]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why: for this node's people, never sent on.")
+]
+
+
+def withdraw(
+    ids: IdsToTakeBack,
+    reason: ReasonOption,
+    inside: InOption = None,
+    yes: YesOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take objects back from readers, from everywhere or one collection. They stay out until published by name.
+
+    Nodes are told until they acknowledge; a reader who only polls TAXII finds them gone, and cannot be told. What
+    was made with an incident leaves with it.
+    """
+
+    async def work() -> None:
+        async with session(home) as here:
+            configuration = await here.configuration()
+            if inside is not None:
+                check_collection(configuration, inside)
+            async with here.store.reading() as tx:
+                wanted = list(dict.fromkeys([await find_id(tx, text) for text in ids]))
+
+            async def take_back(tx: Transaction) -> list[Outcome]:
+                return await taking_back.withdraw(
+                    tx,
+                    configuration,
+                    here.node,
+                    wanted,
+                    reason=reason,
+                    by=whoever(),
+                    now=await tx.now(),
+                    key=inside,
+                )
+
+            question = f"Withdraw {plural(len(wanted), 'object')}?"
+            done = await foreseen_and_asked(here, take_back, question, yes=yes, quiet=as_json)
+        _say_gone(done, "withdrawn", as_json=as_json)
+
+    run(work())
+
+
+def revoke(
+    ids: IdsToTakeBack,
+    reason: ReasonOption,
+    yes: YesOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say of objects made here that they were never valid. It is final, and enters every log that holds them."""
+
+    async def work() -> None:
+        async with session(home) as here:
+            configuration = await here.configuration()
+            async with here.store.reading() as tx:
+                wanted = list(dict.fromkeys([await find_id(tx, text) for text in ids]))
+
+            async def end(tx: Transaction) -> list[Outcome]:
+                return await taking_back.revoke(
+                    tx, configuration, here.node, wanted, reason=reason, by=whoever(), now=await tx.now()
+                )
+
+            foreseen = await foresee(here, end)
+            if not as_json:
+                show_outcomes([one for one in foreseen if one.what in MOVES])
+            ask(f"Revoke {plural(len(wanted), 'object')} for ever?", yes=yes)  # even where nobody reads them yet
+            done = await carry_out(here, end, foreseen)
+        _say_gone(done, "revoked", as_json=as_json)
+
+    run(work())
+
+
+def _say_gone(done: Sequence[Outcome], word: str, *, as_json: bool) -> None:
+    if as_json:
+        for outcome in done:
+            say_json(_as_value(outcome))
+        return
+    moved = [one for one in done if one.what in MOVES]
+    places = list(dict.fromkeys(one.collection for one in moved))
+    objects_ = len({one.object_id for one in moved})
+    say(
+        f"{word.capitalize()}: {plural(objects_, 'object')} in {', '.join(places)}."
+        if moved
+        else f"No reader had any of it; it is {word}."
+    )

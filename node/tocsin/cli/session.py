@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import pwd
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -81,6 +82,16 @@ def database_settings(home: Home) -> NodeSettings:
 def proposed(home: Home) -> Configuration:
     """The configuration that the files of the home propose. Raises BadFile with every fault."""
     return read_configuration(home.configuration_files())
+
+
+def whoever() -> str:
+    """Who gives a word at this machine, for the audit: the account that logged in, behind `sudo` too."""
+    if behind := os.environ.get("SUDO_USER"):
+        return behind
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a number that has no name
+        return f"uid {os.getuid()}"
 
 
 def collect_rarely() -> None:

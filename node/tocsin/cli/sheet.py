@@ -426,6 +426,8 @@ def show_explanations(
         say(f"  {one.collection}: {_form(one)}; readers: {listed(one.readers, 'nobody')}")
         for reason in one.reasons:
             tell(f"{reason.rule}: {reason.text}", 6)
+        if one.withdrawn is not None:
+            tell(f"taken back by {one.withdrawn.by} (local): {one.withdrawn.reason}", 6)
         if one.omitted:
             tell(f"the copy leaves out: {listed(omitted_words(one.omitted))}", 6)
         if one.stands is not None and (late := newer.get(one.collection)):
@@ -471,6 +473,9 @@ def explanation_as_value(
         "stands": one.stands,
         "stands_as": one.stands_as,
         "readers": list(one.readers),
+        "withdrawn": {"by": one.withdrawn.by, "at": one.withdrawn.at, "reason": one.withdrawn.reason}
+        if one.withdrawn
+        else None,
         "reasons": [{"rule": reason.rule, "text": reason.text} for reason in one.reasons],
         "omitted": list(one.omitted),
         "newer_waits": late.waits,

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from tocsin.errors import NotFound
+from tocsin.errors import NotFound, Refused
 from tocsin.intake.ahead import Batch, batches_ahead, is_worth_it
 from tocsin.intake.build import Built, incident_id, objects_of
 from tocsin.intake.formats import BadRecord
@@ -181,6 +181,8 @@ async def assess(
     findings = read_effects(held.value) if held else None
     if held is None or findings is None or not await records.belonging_to(tx, [incident]):
         raise NotFound(f"{incident} was not made here: only its creator's node classifies it")
+    if held.revoked:
+        raise Refused(f"{incident} is revoked, which is final")
     configuration = await in_force(tx)
     assessment = Assessment(0, incident, answers_as_value(answers), role, because, now)
     await records.add_assessment(tx, incident, assessment.answers, role, because, now)
@@ -255,6 +257,9 @@ async def _judge(
         digest = _digest(read.value, marking)
         record = known.get(read.incident_id)
         assessment = assessed.get(read.incident_id)
+        if (before := previous.get(read.incident_id)) is not None and before.revoked:
+            judged[read.incident_id] = _Judged("unchanged", "it was revoked here, which is final")
+            continue
         if record is not None and record.translation_sha256 == digest:
             judged[read.incident_id] = _Judged("unchanged", assessed=assessment is not None)
             continue

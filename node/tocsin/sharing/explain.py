@@ -8,8 +8,9 @@ from tocsin.policy.decision import Reason
 from tocsin.sharing.judging import Verdict, judge
 from tocsin.sharing.node import Node
 from tocsin.sharing.subjects import Court
-from tocsin.store import parties, releases
+from tocsin.store import parties, releases, withdrawals
 from tocsin.store.transaction import Transaction
+from tocsin.store.withdrawals import EVERYWHERE, Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Explanation:
     reasons: tuple[Reason, ...]
     readers: tuple[str, ...]
     omitted: tuple[str, ...]
+    withdrawn: Withdrawal | None = None  # by a person, who may let it in again
 
 
 async def explain(
@@ -33,20 +35,22 @@ async def explain(
 ) -> list[Explanation]:
     """The explanation for each collection, or for the one named `key`, in the order of the configuration."""
     rows = {row.key: row.id for row in await releases.collections(tx)}
+    back = (await withdrawals.withdrawals(tx, [object_id])).get(object_id, {})
     people = {party.id: party for party in await parties.parties(tx)}
     found = []
     for name in configuration.settings.collections:
         if name in rows and (key is None or name == key):
             court = Court(configuration, node, name, rows[name], people)
             verdicts = await judge(tx, court, [object_id])
-            found += [_explanation(court, verdict) for verdict in verdicts if verdict.id == object_id]
+            here = back.get(rows[name]) or back.get(EVERYWHERE)
+            found += [_explanation(court, verdict, here) for verdict in verdicts if verdict.id == object_id]
     return found
 
 
 _STANDS = {State.WHOLE: "whole", State.COPY: "redacted", State.OUT: None}
 
 
-def _explanation(court: Court, verdict: Verdict) -> Explanation:
+def _explanation(court: Court, verdict: Verdict, withdrawn: Withdrawal | None) -> Explanation:
     copy = verdict.copy
     stands_as = None
     if verdict.stands is State.WHOLE:
@@ -61,6 +65,7 @@ def _explanation(court: Court, verdict: Verdict) -> Explanation:
         reasons=verdict.reasons,
         readers=tuple(reader.name for reader in court.readers),
         omitted=copy.omitted if copy else (),
+        withdrawn=withdrawn,
     )
 
 

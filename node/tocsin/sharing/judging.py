@@ -1,9 +1,8 @@
 """Judging: what one collection makes of each object, and why. Reads and decides; changes nothing.
 
-In the order of DESIGN 2: what each source's word amounts to here (`subjects`), what policy says of it (2.4, 2.6),
-how far it has travelled (2.8), which source is heard (2.7), whether all that it names stands here too (2.10), and
-what a redacted copy would look like (2.9). `release` carries the verdicts out, `apply` counts them, `explain`
-shows them.
+In this order: what each source's word amounts to here (`subjects`), what policy says of it, how far it has
+travelled, which source is heard, whether all that it names stands here too, and what a redacted copy would
+look like. `release` carries the verdicts out, `apply` counts them, `explain` shows them.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Set
@@ -281,6 +280,8 @@ def _case(docket: _Docket, subject: Subject) -> _Case:
     """The case of the source that is heard first, with those that are heard if it comes to nothing."""
     if not subject.lineages:
         return _Case(subject, _Hearing(None, Deny((_why_absent(subject),))))
+    if subject.taken_back:
+        return _Case(subject, _Hearing(subject.lineages[0], Deny((_TAKEN_BACK,))))
     hearings = [_hear(docket, subject, lineage) for lineage in subject.lineages]
     if stuck := _keeps_what_stands(docket, subject, hearings):
         return _Case(subject, stuck)
@@ -312,7 +313,7 @@ def _is_final(hearing: _Hearing) -> bool:
 
 
 def _order(docket: _Docket, subject: Subject) -> Callable[[_Hearing], tuple[Any, ...]]:
-    """Which source is heard first (DESIGN 2.7): authentic before asserted, whatever came first; nobody's mere
+    """Which source is heard first: authentic before asserted, whatever came first; nobody's mere
     assertion ends or redacts what others say; then the newest version, and of two contents the lower hash.
 
     Of an observable, which has neither creator nor versions, the content that stands, and of one content whoever
@@ -355,11 +356,12 @@ def _hear(docket: _Docket, subject: Subject, lineage: Lineage) -> _Hearing:
     return _Hearing(lineage, decision, free)
 
 
+_TAKEN_BACK = Reason("withdrawn", "a person took it back; it stays out until it is published by name")
 _REVOKED = Reason("revoked", "its creator revoked it: that enters every log that holds the id, and no other")
 
 
 def _revoking(docket: _Docket, subject: Subject, lineage: Lineage, decision: Decision) -> _Hearing:
-    """DESIGN 2.3: a creator's revocation is not judged; where policy allows no more, it tells id, type and dates.
+    """A creator's revocation is not judged; where policy allows no more, it tells id, type and dates.
 
     What somebody else says was revoked is judged like anything else that he says.
     """
@@ -406,7 +408,7 @@ def _why_absent(subject: Subject) -> Reason:
 
 
 def _travelled_too_far(court: Court, subject: Subject, lineage: Lineage) -> Reason | None:
-    """DESIGN 2.8: nothing is offered above `max_hops`, nor back to its only source."""
+    """Why nothing is offered above `max_hops`, nor back to its only source; None where neither is so."""
     limit = court.configuration.settings.node.max_hops
     if lineage.hops > limit:
         return Reason("max-hops", f"it would be passed on for the {lineage.hops}th time; at most {limit}")

@@ -2,20 +2,22 @@
 
 A word on an incident covers everything that was made of it so far (victims, observables, what ties them to it),
 each object up to its newest version; what comes later waits for another word, unless it is published with
-`follow` (DESIGN 2.2).
+`follow`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from tocsin.errors import NotFound, Refused
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release
-from tocsin.store import audit, copies, objects, publications, records, releases
+from tocsin.store import audit, copies, objects, publications, records, releases, withdrawals
 from tocsin.store.objects import HeldVersion
 from tocsin.store.publications import Publication, PublicationState
 from tocsin.store.records import Belonging
 from tocsin.store.transaction import Transaction
+from tocsin.store.withdrawals import EVERYWHERE
 
 
 async def publish(
@@ -27,14 +29,17 @@ async def publish(
     now: int,
     key: str | None = None,
     follow: bool = False,
+    by_name: bool = True,
 ) -> list[Outcome]:
     """Let incidents enter every collection that allows it, later ones too, or only collection `key`.
 
-    What a person holds in one collection only stays held there, unless that collection is named. Raises NotFound
-    for an unknown collection, Refused for an incident that was not made here.
+    What a person holds in one collection only stays held there, unless that collection is named. What was taken
+    back comes back by this word alone, what others made too, and only `by_name`. Raises NotFound for an unknown
+    collection, Refused for an incident that was not made here.
     """
     known = await _collections(tx, key)
-    company = await _made_here(tx, incident_ids)
+    lifted = await _lift(tx, incident_ids, None if key is None else known[key]) if by_name else set()
+    company = await _made_here(tx, incident_ids, others=lifted)
     words = await publications.publications(tx, [one.object_id for one in company])
     said = []
     for one, version_key in company.items():
@@ -44,8 +49,24 @@ async def publish(
         said += [_word(one, place, "published", version_key, now, follow=following) for place in places]
     await publications.set_publications(tx, said)
     await _note(tx, "published", incident_ids, {"collection": key, "follow": follow}, now)
-    ids = list(dict.fromkeys(one.object_id for one in company))
+    ids = list(dict.fromkeys([*(one.object_id for one in company), *sorted(lifted)]))
     return await release(tx, configuration, node, ids, now=now, keys=None if key is None else {key})
+
+
+async def _lift(tx: Transaction, object_ids: Sequence[str], place: str | None) -> set[str]:
+    """What was taken back may be let in again, in one place or everywhere; what of it was taken back at all.
+
+    What was taken back everywhere, and may come back to one place, stays out of each of the others.
+    """
+    if place is not None:
+        everywhere = [
+            found
+            for places in (await withdrawals.withdrawals(tx, object_ids)).values()
+            if (found := places.get(EVERYWHERE)) is not None
+        ]
+        others = [row.id for row in await releases.collections(tx) if row.id != place]
+        await withdrawals.put(tx, [replace(one, collection_id=other) for one in everywhere for other in others])
+    return await withdrawals.lift(tx, object_ids, place)
 
 
 async def hold(
@@ -115,13 +136,15 @@ def _places(words: Words, one: Belonging) -> list[str]:
     ]
 
 
-async def _made_here(tx: Transaction, incident_ids: Sequence[str]) -> dict[Belonging, str]:
+async def _made_here(
+    tx: Transaction, incident_ids: Sequence[str], others: Collection[str] = ()
+) -> dict[Belonging, str]:
     """Everything that belongs to the incidents, with the newest version key of each object.
 
-    What others made is their release, and no person's word here is asked for it.
+    What others made is their release, and no person's word here is asked for it, but for those of `others`.
     """
     belongings = await records.belonging_to(tx, incident_ids)
-    if missing := sorted(set(incident_ids) - {one.incident_id for one in belongings}):
+    if missing := sorted(set(incident_ids) - {one.incident_id for one in belongings} - set(others)):
         raise Refused(f"{missing[0]} was not made here: only our own incidents wait for a person's word")
     offered = await objects.offered(tx, sorted({one.object_id for one in belongings}))
     newest = {

@@ -1,11 +1,11 @@
 """Subjects: an object as one collection sees it, told apart by whose word each version is held on.
 
-A word binds its source only (DESIGN 2.7, 2.8), so an object is not one chain of versions but one *lineage* for
+A word binds its source only, so an object is not one chain of versions but one *lineage* for
 each source: what this node made, what a writer posted here, what each peer brought. Each is judged for itself;
 nobody's later version speaks for, hides or drags along another's.
 
 An object of ours waits until a person publishes it, or the collection releases automatically; what a peer or a
-writer brought is their release and is only judged (DESIGN 2.2).
+writer brought is their release and is only judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,14 @@ from tocsin.policy.rules import Policy
 from tocsin.settings import CollectionSettings
 from tocsin.sharing.node import OURS, Node
 from tocsin.stix.objects import FREE_TYPES
-from tocsin.store import objects, publications, records
+from tocsin.store import objects, publications, records, withdrawals
 from tocsin.store.objects import HeldVersion, Source
 from tocsin.store.parties import Party
 from tocsin.store.publications import Publication
 from tocsin.store.records import Belonging
 from tocsin.store.releases import Standing
 from tocsin.store.transaction import Transaction
+from tocsin.store.withdrawals import Withdrawal
 
 Pending = Literal["", "waiting", "held"]
 
@@ -83,7 +84,7 @@ class Subject:
 
     `lineages`: one for each source that counts here; none when there is nothing to judge, and then `pending` says
     whether something of ours waits. `side`: whose it is, where an incident that it was made with says so.
-    `constant`: what everything of ours names.
+    `constant`: what everything of ours names. `taken_back`: a person took it back from this collection.
     """
 
     id: str
@@ -92,6 +93,7 @@ class Subject:
     pending: Pending
     side: Side | None
     constant: bool
+    taken_back: bool = False
 
 
 async def load_subjects(
@@ -103,7 +105,8 @@ async def load_subjects(
     incidents = {one.incident_id for found in belongings.values() for one in found}
     words = await publications.publications(tx, sorted({*ids, *incidents}))
     assessed = await records.assessed(tx, sorted(incidents))
-    hearing = _Hearing(court, words, assessed)
+    back = await withdrawals.withdrawals(tx, ids)
+    hearing = _Hearing(court, words, assessed, back)
     return {
         id_: hearing.subject(id_, offered.get(id_, []), belongings.get(id_, []), standing.get(id_)) for id_ in ids
     }
@@ -128,11 +131,12 @@ class _Cover:
 
 @dataclass(frozen=True, slots=True)
 class _Hearing:
-    """What is known beside the objects themselves: people's words and assessments."""
+    """What is known beside the objects themselves: people's words and assessments, and what they took back."""
 
     court: Court
     words: Mapping[tuple[str, str, str], Publication]
     assessed: set[str]
+    withdrawn: Mapping[str, Mapping[str, Withdrawal]]
 
     def subject(
         self, id_: str, versions: Sequence[HeldVersion], belongings: Sequence[Belonging], standing: Standing | None
@@ -152,6 +156,8 @@ class _Hearing:
             pending=("held" if held else "waiting") if waits else "",
             side=next((side for side in _BY_SIDE if side in sides), None),
             constant=constant,
+            taken_back=not constant
+            and not {self.court.collection_id, withdrawals.EVERYWHERE}.isdisjoint(self.withdrawn.get(id_, ())),
         )
 
     def _cover(self, incident: str, id_: str) -> _Cover:
@@ -265,7 +271,7 @@ def _standing_or_newest(
     told: list[tuple[HeldVersion, Source]], standing: Standing | None
 ) -> list[tuple[HeldVersion, Source]]:
     """The one version that counts: the newest; of an observable, which has several contents under one id and no
-    versions, the content that stands (DESIGN 1, `version`)."""
+    versions, the content that stands."""
     keys = standing.versions if standing is not None else {}
     stands = [(v, s) for v, s in told if not v.versioned and v.version_key in keys]
     return stands[:1] or told[-1:]

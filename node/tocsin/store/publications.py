@@ -4,7 +4,7 @@ No word at all = waiting. A word on an incident covers each object made with it 
 later, or comes along with another incident, is not covered by it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,6 +70,16 @@ _LET_IN_BEFORE = bulk.Conflict(
     """publication.state <> 'held'
        AND (publication.version_key IS NULL OR publication.version_key < excluded.version_key)""",
 )
+
+
+async def let_in_up_to(tx: Transaction, version_keys: Mapping[str, str], now: int) -> None:
+    """Every word that lets some version of these objects in covers the given one too."""
+    for object_id, version_key in sorted(version_keys.items()):
+        await tx.connection.execute(
+            update(publication)
+            .where(publication.c.object_id == object_id, publication.c.version_key < version_key)
+            .values(version_key=version_key, decided=now)
+        )
 
 
 async def uncover_held(tx: Transaction, collection_id: str, object_ids: Iterable[str]) -> None:
