@@ -36,6 +36,7 @@ from tocsin.taxii.client import Bounds, Change, PeerAnswered, PeerClient, read_c
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 300.0  # longer than one request may take; extended with each page
+MOST_EMPTY_PAGES = 10  # in a row, of a peer that says each time that there is more
 WITHDRAWN, PRUNED = "withdrawn there", "no longer kept there"  # in the ledger
 
 State = Literal["in step", "unfinished", "suspended", "elsewhere", "failed"]
@@ -43,10 +44,15 @@ State = Literal["in step", "unfinished", "suspended", "elsewhere", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one cycle takes from one collection, in objects (a page counts as one at least) and bytes."""
+    """What one cycle takes from one collection, in objects (a page counts as one at least), bytes and seconds.
+
+    The seconds are those that we wait for answers. After them the cycle ends with the page under way, for which
+    there is time (`Bounds.altogether`), and the peer's next collection has its turn.
+    """
 
     objects: int = 20_000
     bytes: int = 256 * 1024 * 1024
+    seconds: float = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +207,7 @@ class _Pulling:
             feed = NodeFeed(client, contact.collection, self.terms.page)
         else:
             feed = ForeignFeed(client, contact.collection, self.terms.page)
+        empty = 0
         try:
             while True:
                 page = await feed.page(cursor)
@@ -208,7 +215,10 @@ class _Pulling:
                 cursor = page.cursor
                 if not page.more:
                     return "in step"
-                if self.tally.exhausts(self.terms.budget):
+                empty = 0 if page.changes else empty + 1
+                if empty == MOST_EMPTY_PAGES:
+                    raise PeerFailed(f"{self.peer} says again and again that there is more, and gives nothing")
+                if self.tally.exhausts(self.terms.budget) or client.waited >= self.terms.budget.seconds:
                     return "unfinished"
         finally:
             await feed.close()

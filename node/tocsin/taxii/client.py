@@ -14,7 +14,8 @@ import base64
 import re
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -44,9 +45,10 @@ _RATIO_FROM = 1024 * 1024  # decoded bytes; small answers may repeat themselves 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one request may cost: seconds, decoded bytes, decoded bytes for each one received, attempts."""
+    """What asking may cost: seconds, decoded bytes, decoded bytes for each one received, attempts."""
 
     deadline: float = 120.0  # for everything, attempts and pauses included
+    altogether: float = 300.0  # for all that one client asks, however much that is
     connect: float = 10.0
     silence: float = 30.0  # between two pieces of an answer
     body: int = 20 * 1024 * 1024
@@ -165,6 +167,7 @@ class PeerClient:
         self.url = url
         self.origin = origin_of(url)
         self.bounds = bounds or Bounds()
+        self.waited = 0.0  # seconds for answers so far
         self._two_at_a_time = asyncio.Semaphore(2)
         direct = httpx2.AsyncHTTPTransport(
             verify=credential.tls or _system_authorities(),
@@ -214,14 +217,29 @@ class PeerClient:
         """
         url = self.resolve(self.url, url)
         try:
-            async with self._two_at_a_time, asyncio.timeout(self.bounds.deadline):
+            async with self._two_at_a_time, self._timed():
                 return await self._attempts(url, params, accept)
         except TimeoutError as why:
-            raise PeerFailed(f"{self.name} did not finish its answer in {self.bounds.deadline:g} s") from why
+            if self.waited >= self.bounds.altogether:
+                text = f"{self.name} kept us waiting for more than {self.bounds.altogether:g} s in one cycle"
+            else:
+                text = f"{self.name} did not finish its answer in {self.bounds.deadline:g} s"
+            raise PeerFailed(text) from why
         except httpx2.TransportError as why:
             raise PeerFailed(f"{self.name} {_transport_words(why)}") from why
         except httpx2.InvalidURL as why:
             raise PeerFailed(f"{self.name}: not an address: {why}") from why
+
+    @asynccontextmanager
+    async def _timed(self) -> AsyncIterator[None]:
+        """As long as one answer may take, and what is left for all of them. Raises TimeoutError."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout(min(self.bounds.deadline, self.bounds.altogether - self.waited)):
+                yield
+        finally:
+            self.waited += clock() - began
 
     async def _attempts(self, url: str, params: Mapping[str, str] | None, accept: str) -> Answer:
         attempt = 1
