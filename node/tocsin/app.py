@@ -52,7 +52,7 @@ def make_app(
     """
     secret = home.namespace()
     health = Health(store, home)
-    admission = Admission(allowance)
+    admission = Admission(store, allowance)
     exchange = Exchange(store, Node(secret), cursor_key(secret), admission)
 
     @contextlib.asynccontextmanager

@@ -2,9 +2,12 @@
 
 A body is taken in only when there is room for the whole of it; requests and bodies of one party wait for each
 other, and only when the wait is too long, or too many wait, is one told to come back later: 429 where the party's
-own requests are the reason, 503 where everybody's are. A party is told apart by its token before anything is
-looked up (it has two at most), so a wait costs no connection to the database, and what is counted for one party
-never shows another that somebody is busy.
+own requests are the reason, 503 where everybody's are. Whose a token is, is looked up when it first comes; then a
+wait costs no connection to the database. A token that is nobody's counts for itself, so nothing that a stranger
+does is counted for a party, and what is counted for one party never shows another that somebody is busy.
+
+Each process counts for itself: of several replicas each takes on the whole allowance, so that a party whose
+requests a proxy spreads over n of them has up to n times as much in work, and each needs room for its own bodies.
 
 An answer is handed over in pieces and counts as work until it was taken. A connection whose request was answered
 before its body had arrived is ended: nothing reads on for as long as somebody sends. It does read on for a while,
@@ -16,7 +19,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from starlette.datastructures import Headers
@@ -24,14 +27,17 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.auth import read_credential
-from tocsin.errors import BadInput, NotAuthenticated, TocsinError, TooLarge
+from tocsin.errors import BadInput, NotAuthenticated, TocsinError, TooLarge, Unavailable
 from tocsin.problems import Busy, TooManyRequests, problem
 from tocsin.settings import LimitSettings
 from tocsin.stix.canonical import Limits
+from tocsin.store import accounts
+from tocsin.store.transaction import Store
 
 log = logging.getLogger(__name__)
 
 _PIECE = 256 * 1024  # bytes of an answer handed over at a time
+_MOST_TOKENS = 1024  # whose party is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,9 @@ class Allowance:
     """What one process takes on at a time. Everything may be lowered."""
 
     bodies: int = 64 * 1024 * 1024  # bytes of bodies that arrive or are worked on
-    party_bodies: int = 16 * 1024 * 1024  # of these, for one token
-    party_requests: int = 16  # in work for one token
-    party_waiting: int = 64  # of one token that wait for their turn
+    party_bodies: int = 16 * 1024 * 1024  # of these, for one account or peer
+    party_requests: int = 16  # in work for one
+    party_waiting: int = 64  # of one that wait for their turn
     wait_seconds: float = 20.0  # for a turn, or for room
     body_seconds: float = 60.0  # a whole body must have arrived by then
     piece_seconds: float = 60.0  # each piece of an answer must have been taken by then
@@ -116,7 +122,7 @@ class Room:
 
 @dataclass(slots=True)
 class _Desk:
-    """The rooms of one token, for as long as it has requests here."""
+    """The rooms of one party, for as long as it has requests here."""
 
     requests: Room
     bodies: Room
@@ -127,7 +133,9 @@ class _Desk:
 class Admission:
     """Who may go on, and who waits. One for a process; belongs to its event loop."""
 
+    store: Store
     allowance: Allowance = ALLOWANCE
+    _parties: dict[bytes, bytes] = field(default_factory=dict, repr=False)  # by the hash of a token
     _desks: dict[bytes, _Desk] = field(default_factory=dict)
     _bodies: Room = field(init=False)
 
@@ -165,10 +173,11 @@ class Admission:
     @asynccontextmanager
     async def _desk(self, headers: Mapping[str, str]) -> AsyncIterator[_Desk | None]:
         try:
-            key = hashlib.sha256(read_credential(headers).token.encode()).digest()
+            token = read_credential(headers).token
         except NotAuthenticated:  # which is said where it is asked for
             yield None
             return
+        key = await self._party(token)
         desk = self._desks.get(key)
         if desk is None:
             allowed = self.allowance
@@ -183,6 +192,28 @@ class Admission:
             desk.present -= 1
             if not desk.present:
                 del self._desks[key]
+
+    async def _party(self, token: str) -> bytes:
+        """What is counted together: the requests of a party, whichever of its tokens they bring."""
+        digest = _digest(token)
+        known = self._parties.get(digest)
+        if known is not None:
+            return known
+        try:
+            found = await accounts.glance_at_holder(self.store, token)
+        except Unavailable:  # which is said where the caller has to be known
+            return digest
+        if found is None:
+            return digest
+        if len(self._parties) >= _MOST_TOKENS:
+            del self._parties[next(iter(self._parties))]
+        party = self._parties[digest] = found[0].party.id.encode()
+        return party
+
+    def forget(self, headers: Mapping[str, str]) -> None:
+        """Look up anew whose a token is, when it comes again: it was refused, and may have been revoked."""
+        with suppress(NotAuthenticated):
+            self._parties.pop(_digest(read_credential(headers).token), None)
 
 
 class Admitting:
@@ -201,9 +232,12 @@ class Admitting:
             # an encoded slash is none (RFC 3986 §2.2), but whoever stands before us might take it for one
             await problem(404)(scope, talk.receive, talk.send)
             return
+        headers = Headers(scope=scope)
         try:
-            async with self._admission.turn(Headers(scope=scope)):
+            async with self._admission.turn(headers):
                 await self._app(scope, talk.receive, talk.send)
+            if talk.refused:
+                self._admission.forget(headers)
         except TooManyRequests as why:
             await problem(429, str(why))(scope, talk.receive, talk.send)
         except _NotTaken:
@@ -224,6 +258,7 @@ class _Talk:
     unread: bool  # there is a body, and it was not read to its end
     _withheld: bool  # the client does not send its body before it is told to
     _allowance: Allowance
+    refused: bool = False  # the answer is that nobody knows the caller
 
     async def receive(self) -> Message:
         self._withheld = False
@@ -234,6 +269,7 @@ class _Talk:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.refused = message["status"] == 401
             if self.unread:
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await self._send(message)
@@ -297,6 +333,10 @@ def _declared(request: Request, limits: Limits) -> int:
     if not text.isdecimal() or len(text) > 18 or int(text) > limits.body:
         raise _too_large(limits)
     return int(text)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _has_body(scope: Scope) -> bool:

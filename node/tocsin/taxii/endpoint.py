@@ -46,7 +46,7 @@ class Exchange:
     store: Store
     node: Node
     cursor_key: bytes = field(repr=False)
-    admission: Admission = field(default_factory=Admission)
+    admission: Admission
     memory: Memory = field(default_factory=Memory)
     ahead: Ahead = field(default_factory=Ahead)
     digests: Digests = field(default_factory=Digests)

@@ -10,6 +10,7 @@ from wire import HANG, adding, connected, head_of, one_answer
 
 from taxii_node import TAXII, indicator
 from tocsin.problems import Busy, TooManyRequests
+from tocsin.store import accounts
 from tocsin.taxii.body import Allowance, Room
 
 MIB = 1024 * 1024
@@ -94,6 +95,31 @@ async def test_a_party_with_too_much_in_work_is_429_with_a_time_to_come_back_and
         for by in ("rita", "pia"):
             assert (await node.get("/exchange/", by=by)).status_code == 200
         assert (await node.get("/exchange/", by="")).status_code == 401
+
+
+async def test_the_tokens_of_one_party_are_counted_together(serve):
+    allowance = Allowance(party_requests=2, party_waiting=1, wait_seconds=0.2)
+    async with serve(allowance=allowance) as node:
+        async with node.store.writing() as tx:
+            node.tokens["walt again"] = await accounts.make_token(tx, node.parties["walt"], await tx.now())
+        async with body_in_work(node), body_in_work(node, by="walt again"):
+            for by in ("walt", "walt again"):
+                assert (await node.get(f"/exchange/?{by}", by=by)).status_code == 429
+            assert (await node.get("/exchange/", by="rita")).status_code == 200
+
+
+async def test_what_comes_with_a_revoked_token_is_not_counted_for_whose_it_was(serve):
+    allowance = Allowance(party_requests=1, party_waiting=0, wait_seconds=0.2)
+    async with serve(allowance=allowance) as node:
+        node.tokens["lost"] = node.tokens["walt"]
+        assert (await node.get("/exchange/", by="lost")).status_code == 200
+        async with node.store.writing() as tx:
+            await accounts.revoke_tokens(tx, node.parties["walt"], await tx.now())
+            node.tokens["walt"] = await accounts.make_token(tx, node.parties["walt"], await tx.now())
+        assert (await node.get("/exchange/", by="lost")).status_code == 401
+        async with body_in_work(node):
+            assert (await node.get("/exchange/?walt", by="walt")).status_code == 429
+            assert (await node.get("/exchange/?lost", by="lost")).status_code == 401  # a desk of its own
 
 
 async def test_a_process_full_of_bodies_is_503_with_a_time_to_come_back_and_goes_on_reading(serve):
