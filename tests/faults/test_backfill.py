@@ -1,6 +1,6 @@
 """A new node reads everything that another has, and either of them is killed again and again meanwhile.
 
-Some thousand objects by default and four kills; a million and twenty in the full form, which then may take no more
+Some thousand objects by default and two kills; a million and twenty in the full form, which then may take no more
 than a quarter longer than without. `TOCSIN_TEST_BACKFILL` asks for a number of objects,
 `TOCSIN_TEST_INTERRUPTIONS` of kills.
 """
@@ -15,8 +15,8 @@ from history import send, start_again
 from reader import Beta, held, offered, peak_memory, read_by_beta
 from replicas import WRITERS, Deployment, indicator
 
-OBJECTS = extent("backfill", 3_000, 1_000_000)
-KILLS = extent("interruptions", 4, 20)
+OBJECTS = extent("backfill", 2_000, 1_000_000)
+KILLS = extent("interruptions", 2, 20)
 MOST_MEMORY = 300.0  # MiB of each process
 LONGER_AT_MOST = 1.25
 _TELLING = 500_000  # objects from which starting again no longer weighs

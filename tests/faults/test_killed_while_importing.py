@@ -1,21 +1,20 @@
 """`kill -9` at any moment of an import: what was acknowledged is there, once, and nothing is there by halves.
 
-Twenty kills by default; `TOCSIN_TEST_KILLS` asks for more.
+Twenty kills by default, 200 in the full form; `TOCSIN_TEST_KILLS` asks for a number.
 """
 
 import json
-import os
-import random
 import time
 from pathlib import Path
 
 import pytest
 
+from extent import dice_for, extent
 from importing_process import start
 from scene import ALLOW_OURS, NODE, Scene
 from tocsin.store import objects, records
 
-KILLS = int(os.environ.get("TOCSIN_TEST_KILLS", "20"))
+KILLS = extent("kills", 20, 200)
 RECORDS = 240
 
 
@@ -45,7 +44,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_and_no_record_is_there_by
     _records(tmp_path)
     scene = Scene(store)
     await scene.apply({"c": {"readers": ["acme"], "release": "automatic"}}, {"c": ALLOW_OURS})
-    dice = random.Random(2026)
+    dice = dice_for("kills while importing")
     acknowledged = 0
     for _ in range(kills):
         told = _killed_after(dice.uniform(0, seconds), database_url, tmp_path, read_ahead=read_ahead)

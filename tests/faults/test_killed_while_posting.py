@@ -1,6 +1,6 @@
 """`kill -9` of the node at any moment while four writers post: what was acknowledged stands, once.
 
-Three kills on each database by default, 200 in the full form; `TOCSIN_TEST_KILLS` asks for a number.
+Two kills on each database by default, 200 in the full form; `TOCSIN_TEST_KILLS` asks for a number.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from extent import FULL, dice_for, extent
 from history import History, check_all, check_integrity, check_recent, spread, start_again, until_ready, writing
 from replicas import deployed
 
-KILLS = extent("kills", 3, 200)
+KILLS = extent("kills", 2, 200)
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])

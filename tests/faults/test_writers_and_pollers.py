@@ -1,11 +1,10 @@
 """Eight writers and eight pollers at once: whatever way a client goes on from what it has, it misses nothing.
 
 On SQLite with one process and with two, on PostgreSQL with two replicas. Each writer adds some 150 objects;
-`TOCSIN_TEST_WRITERS` asks for another number.
+in the full form 1,500; `TOCSIN_TEST_WRITERS` asks for a number.
 """
 
 import asyncio
-import os
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from extent import dice_for, extent
 from replicas import WRITERS, deployed, follow, indicator, path_of, patiently, post, round_robin
 
-OBJECTS = int(os.environ.get("TOCSIN_TEST_WRITERS", "150"))
+OBJECTS = extent("writers", 150, 1500)
 COMMON = 900_000_000  # numbers from here on are those that every writer claims
 
 Seen = tuple[str, str, str]  # id, version, name: of two contents under one version, which
@@ -37,7 +37,7 @@ class Writer:
     _versions: dict[int, int] = field(default_factory=dict)
 
     def envelopes(self) -> Iterator[list[dict[str, Any]]]:
-        dice = random.Random(f"writer {self.number}")
+        dice = dice_for(f"writer {self.number}")
         left = OBJECTS
         while left > 0:
             values = {_seen(value): value for value in (self._value(dice) for _ in range(dice.randint(10, 50)))}
