@@ -74,6 +74,25 @@ async def test_a_definition_stands_beside_what_names_it_though_its_incident_does
         {"a": {"release": "automatic", "readers": ["acme"]}},
         {"a": policy.replace("origin: ours", "origin: any")},
     )
-    await scene.make((scene.incident(), "incident"), (make_object(first), "other"), (make_object(definition), "other"))
+    await scene.make(
+        (scene.incident(), "incident"), (make_object(first), "other"), (make_object(definition), "other")
+    )
     await scene.receive("beta", theirs)
     assert {theirs["id"], definition["id"]} <= (await scene.seen("a")).keys()
+
+
+async def test_no_copy_is_published_that_a_missing_reference_makes_invalid(scene):
+    policy = "rules: [{id: all, match: {type: [incident, network-traffic]}, then: allow, reason: x}]"
+    await scene.apply({"a": {"release": "automatic", "readers": ["acme"]}}, {"a": policy})
+    address = {"type": "ipv4-addr", "spec_version": "2.1", "id": keyed_id(NODE.secret, "ipv4-addr", "one")}
+    address |= {"value": "192.0.2.7", "object_marking_refs": [Tlp.GREEN.marking]}
+    traffic = {
+        "type": "network-traffic",
+        "spec_version": "2.1",
+        "id": keyed_id(NODE.secret, "network-traffic", "one"),
+    }
+    traffic |= {"protocols": ["tcp"], "src_ref": address["id"], "object_marking_refs": [Tlp.GREEN.marking]}
+    made = [(make_object(value), "other") for value in (address, traffic)]
+    await scene.make((scene.incident(), "incident"), *made)
+    seen = await scene.seen("a")
+    assert not [id_ for id_ in seen if id_.startswith("network-traffic--")]

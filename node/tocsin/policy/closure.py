@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from tocsin.policy.redact import CopyImpossible
+from tocsin.stix.validate import problems
 
 
 class State(IntEnum):
@@ -106,8 +107,9 @@ def closed_copy(
 
     Everything else is as in the original, for policy allows it whole; the dates are left to publication, and
     the digits of the original's id in a generated name give way to the copy's. Returns the copy and what it
-    leaves out. Raises CopyImpossible when a reference is missing that the type cannot do without, and for a
-    translation of what does not stand whole: it would tell in another language what is left out there.
+    leaves out. Raises CopyImpossible when a reference is missing that the type cannot do without (network
+    traffic names at least one end), and for a translation of what does not stand whole: it would tell in
+    another language what is left out there.
     """
     if value["type"] == "language-content" and rewrite(str(value["object_ref"])) != value["object_ref"]:
         raise CopyImpossible("it translates what does not stand whole here")
@@ -121,6 +123,8 @@ def closed_copy(
         copy["created_by_ref"] = creator
     if isinstance(copy.get("name"), str):
         copy["name"] = copy["name"].replace(_digits(str(value["id"])), _digits(id))
+    if (wrong := problems(copy)) and not problems(value):
+        raise CopyImpossible(f"the copy would not be valid: {wrong[0]}")
     return copy, omitted
 
 
