@@ -103,6 +103,7 @@ class PartySettings(Strict):
     country: Country | None = None
     sectors: tuple[Sector, ...] = Field(default=(), strict=False)
     communities: tuple[str, ...] = Field(default=(), strict=False)
+    contact: Annotated[str, Field(min_length=1, max_length=500)] | None = None  # for our people: whom to write to
     empty_page: EmptyPage = "omit"
     was: Name | None = None
 
