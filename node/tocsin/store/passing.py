@@ -19,6 +19,8 @@ _SQLITE_PASSING = frozenset({5, 6, 10, 13, 14, 15, *_SQLITE_NO_DATABASE})
 _POSTGRESQL_PASSING = ("08", "40", "53", "57", "58", "55P03", "25P03", "XX001", "XX002")
 _POSTGRESQL_FULL = "53100"
 _POSTGRESQL_NOT_LET_IN = ("28", "3D")  # wrong user or password, no such database
+_POSTGRESQL_ANOTHER_SESSION = ("42P05", "26000")  # a prepared statement is there, or is not, against expectation
+_POSTGRESQL_PROTOCOL = "08P01"  # what pgbouncer says of a setting that it does not hand on, among others
 
 # The last is what a connection says that was lost a moment ago: "protocol is in the failed state".
 ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -50,6 +52,14 @@ def no_database(cause: BaseException) -> bool:
 def not_let_in(cause: BaseException) -> bool:
     """Whether PostgreSQL refused who we are, or where we want to go."""
     return _state(cause).startswith(_POSTGRESQL_NOT_LET_IN)
+
+
+def pooled(cause: BaseException) -> bool:
+    """Whether this is said where a pooler stands before PostgreSQL and gives us now one session, now another."""
+    state = _state(cause)
+    return state in _POSTGRESQL_ANOTHER_SESSION or (
+        state == _POSTGRESQL_PROTOCOL and "startup parameter" in str(cause)
+    )
 
 
 def _code(cause: sqlite3.Error) -> int | None:

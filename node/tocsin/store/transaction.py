@@ -40,7 +40,7 @@ from tocsin.store.inline import READER, WRITER
 from tocsin.store.log import Head
 from tocsin.store.migrations import Revision, revision_of, upgrade
 from tocsin.store.moment import Moment, PostgresqlWitness, SqliteWitness, Witness
-from tocsin.store.passing import DRIVER_ERRORS, no_database, not_let_in, passing, unavailable
+from tocsin.store.passing import DRIVER_ERRORS, no_database, not_let_in, passing, pooled, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -143,12 +143,13 @@ class Store:
         writer = _engine(target, durable=require_durable, reading=False)
         store = cls(reader, writer, *_observers(target, durable=require_durable), clock)
         try:
-            async with store.reading() as tx:
-                if tx.on_postgresql:
-                    await _check_postgresql(tx.connection, durable=require_durable)
-                else:
-                    await _check_sqlite(tx.connection, durable=require_durable)
-                _check_schema(await tx.connection.run_sync(revision_of))
+            with _no_pooler():
+                async with store.reading() as tx:
+                    if tx.on_postgresql:
+                        await _check_postgresql(tx.connection, durable=require_durable)
+                    else:
+                        await _check_sqlite(tx.connection, durable=require_durable)
+                    _check_schema(await tx.connection.run_sync(revision_of))
         except BaseException:
             await store.close()
             raise
@@ -165,7 +166,7 @@ class Store:
             _make_file(target.file)
         engine = _migrating_engine(target)
         try:
-            with _translated():
+            with _no_pooler(), _translated():
                 async with _connected(engine) as connection, connection.begin():
                     found = await connection.run_sync(revision_of)
                     if found.unknown:
@@ -415,6 +416,8 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             raise Unavailable(f"{engine.url.database} is no database, or a damaged one: {cause}") from why
         if not_let_in(cause):
             raise Unavailable(f"PostgreSQL does not let us in: {cause}") from why
+        if pooled(cause):
+            raise Refused(_POOLED.format(said=_first_line(cause))) from why
         raise
     try:
         yield connection
@@ -437,11 +440,32 @@ def _translated() -> Iterator[None]:
         raise unavailable(why) from why
 
 
+@contextmanager
+def _no_pooler() -> Iterator[None]:
+    """At start, what only a pooler makes PostgreSQL say becomes Refused: no later attempt would end better."""
+    try:
+        yield
+    except DBAPIError as why:
+        if not pooled(why.driver_exception):
+            raise
+        raise Refused(_POOLED.format(said=_first_line(why.driver_exception))) from why
+
+
+def _first_line(cause: BaseException) -> str:
+    return str(cause).partition("\n")[0]
+
+
 # --- checks at start -----------------------------------------------------------------------------------------
 
 _NEWER = (
     "the database was written by a newer version of Tocsin (schema {found}): install that version, "
     "or restore a backup made by this one"
+)
+
+
+_POOLED = (
+    "a pooler stands before PostgreSQL and keeps no session for us ({said}): give `database:` the address of "
+    "PostgreSQL itself, or of a pgbouncer in session mode that hands our settings on"
 )
 
 
