@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tocsin.errors import NotAllowed, NotAuthenticated
+from tocsin.errors import NotAllowed, NotAuthenticated, Paused
 from tocsin.policy.configuration import Configuration
 from tocsin.store import accounts
 from tocsin.store.parties import Party
@@ -59,7 +59,8 @@ async def authenticate(tx: Transaction, configuration: Configuration, headers: M
     """The caller of a request.
 
     Raises NotAuthenticated when the credential is missing, unknown, revoked, given under another's name, or its
-    party is no longer configured; NotAllowed when the operator has suspended the party.
+    party is no longer configured; NotAllowed when the operator has suspended the party, Paused when he has paused
+    it or everybody.
     """
     credential = read_credential(headers)
     return admitted(configuration, credential, await accounts.verify_token(tx, credential.token))
@@ -73,6 +74,8 @@ def admitted(configuration: Configuration, credential: Credential, party: Party 
         raise NotAuthenticated("the token is not that of this user name")
     if party.suspended:
         raise NotAllowed("The operator of this node has suspended the exchange with you.")
+    if party.paused:
+        raise Paused(f"{party.name} is paused")
     return Caller(party)
 
 

@@ -63,5 +63,9 @@ class NoRoom(Unavailable):
     """The disk is full: nothing can be stored until somebody makes room; what is stored can be read."""
 
 
+class Paused(Unavailable):
+    """The operator has paused the exchange with who asks, or with everybody."""
+
+
 class PeerFailed(TocsinError):
     """A peer could not be reached, or did not speak the protocol."""

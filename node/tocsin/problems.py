@@ -22,6 +22,7 @@ from tocsin.errors import (
     NotAllowed,
     NotAuthenticated,
     NotFound,
+    Paused,
     Refused,
     TocsinError,
     TooLarge,
@@ -34,6 +35,7 @@ TAXII_TYPE = "application/taxii+json;version=2.1"
 # RFC 7617 and RFC 6750: the two schemes that clients know by name; `Token` and `X-API-Key` are taken as well.
 CHALLENGE = 'Basic realm="tocsin", charset="UTF-8", Bearer realm="tocsin"'
 RETRY_SECONDS = "5"
+PAUSED_SECONDS = "60"  # a pause is a person's: it ends no sooner
 
 
 class NotAcceptable(TocsinError):
@@ -127,6 +129,9 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, TocsinError):
         raise error
     status = status_of(error)
+    if isinstance(error, Paused):
+        # no reason, and nothing to look up: the operator knows
+        return problem(status, headers={"Retry-After": PAUSED_SECONDS})
     if isinstance(error, Busy):
         log.warning("%s %r was put off: %s", request.method, request.url.path, error)
     elif status >= 500:

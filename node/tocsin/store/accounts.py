@@ -17,7 +17,8 @@ from sqlalchemy import Dialect, bindparam, func, literal_column, select, true, u
 from tocsin.errors import NotFound, Refused
 from tocsin.store.glance import with_state
 from tocsin.store.moment import Moment
-from tocsin.store.parties import Party, party_of
+from tocsin.store.parties import PARTY, Party, party_of
+from tocsin.store.pauses import is_paused
 from tocsin.store.question import Question
 from tocsin.store.tables import collection, configuration, party, token
 from tocsin.store.transaction import Store, Transaction
@@ -98,8 +99,8 @@ async def glance_at_holder(store: Store, text: str) -> tuple[Holder, Moment] | N
     keys, ids, seen, revoked, *fields, sha256s, hashes = found.columns
     if revoked[0] is not None or not hmac.compare_digest(_digest(text), bytes(hashes[0])) or sha256s[0] is None:
         return None
-    party_id, name, kind, identity_id, suspended = (column[0] for column in fields)
-    owner = Party(party_id, name, kind, identity_id, seen[0], bool(suspended))
+    party_id, name, kind, identity_id, suspended, paused = (column[0] for column in fields)
+    owner = Party(party_id, name, kind, identity_id, seen[0], bool(suspended), bool(paused))
     named = {key: id_ for key, id_ in zip(keys, ids, strict=True) if key}
     return Holder(owner, sha256s[0], named), found.moment
 
@@ -120,6 +121,7 @@ def _holder_question(dialect: Dialect) -> str:
             p.kind,
             p.identity_id,
             p.suspended,
+            is_paused(),
             in_force.label("configuration_sha256"),
             t.sha256,
         )
@@ -144,7 +146,7 @@ async def verify_token(tx: Transaction, text: str) -> Party | None:
 
 _HOLDER = Question(
     lambda lists: (
-        select(token.c.sha256, token.c.revoked, *party.c)
+        select(token.c.sha256, token.c.revoked, *PARTY)
         .join_from(token, party, party.c.id == token.c.party_id)
         .where(token.c.id == bindparam("id"))
     )

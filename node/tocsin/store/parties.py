@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, exists, select, update
+from sqlalchemy import exists, select, update
 
 from tocsin.errors import NotFound, Refused
 from tocsin.store.names import moves
+from tocsin.store.pauses import is_paused
 from tocsin.store.question import Question
 from tocsin.store.tables import object_version, party, source
 from tocsin.store.transaction import Transaction, in_batches
@@ -30,6 +31,7 @@ class Party:
     identity_id: str | None
     first_seen: int
     suspended: bool
+    paused: bool = False  # for now, by itself or with everybody (see `pauses`)
 
 
 async def ensure_parties(
@@ -75,17 +77,18 @@ async def parties(tx: Transaction) -> list[Party]:
     return [party_of(row) for row in await _ALL.ask(tx)]
 
 
-_ALL = Question(lambda lists: select(party).order_by(party.c.name))
+PARTY = (*party.c, is_paused())  # the columns of `party_of`
+_ALL = Question(lambda lists: select(*PARTY).order_by(party.c.name))
 
 
 async def party_by_name(tx: Transaction, name: str) -> Party | None:
-    row = (await tx.connection.execute(select(party).where(party.c.name == name))).one_or_none()
-    return _party(row) if row else None
+    row = (await tx.connection.execute(select(*PARTY).where(party.c.name == name))).one_or_none()
+    return party_of(row) if row else None
 
 
 async def party_by_id(tx: Transaction, party_id: str) -> Party | None:
-    row = (await tx.connection.execute(select(party).where(party.c.id == party_id))).one_or_none()
-    return _party(row) if row else None
+    row = (await tx.connection.execute(select(*PARTY).where(party.c.id == party_id))).one_or_none()
+    return party_of(row) if row else None
 
 
 async def pin_identity(tx: Transaction, party_id: str, identity_id: str) -> None:
@@ -129,10 +132,6 @@ async def set_suspended(tx: Transaction, party_id: str, suspended: bool) -> None
 
 
 def party_of(row: Sequence[Any]) -> Party:
-    """The party of a row of its table."""
-    id_, name, kind, identity_id, first_seen, suspended = row
-    return Party(id_, name, kind, identity_id, first_seen, bool(suspended))
-
-
-def _party(row: Row[Any]) -> Party:
-    return Party(row.id, row.name, row.kind, row.identity_id, row.first_seen, row.suspended)
+    """The party of a row of its columns."""
+    id_, name, kind, identity_id, first_seen, suspended, paused = row
+    return Party(id_, name, kind, identity_id, first_seen, bool(suspended), bool(paused))
