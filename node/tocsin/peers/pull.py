@@ -39,7 +39,7 @@ LEASE_SECONDS = 300.0  # longer than one request may take; extended with each pa
 MOST_EMPTY_PAGES = 10  # in a row, of a peer that says each time that there is more
 WITHDRAWN, PRUNED = "withdrawn there", "no longer kept there"  # in the ledger
 
-State = Literal["in step", "unfinished", "suspended", "elsewhere", "failed"]
+State = Literal["in step", "unfinished", "suspended", "paused", "elsewhere", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,11 @@ class _Elsewhere(Exception):
 
 
 class _NoLonger(Exception):
-    """The operator suspended the peer, or no longer pulls this collection."""
+    """The operator suspended or paused the peer, or no longer pulls this collection."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.state = state
 
 
 async def pull_once(
@@ -138,8 +142,8 @@ async def pull_once(
         party = await parties.party_by_name(tx, peer_name)
     if party is None:
         raise NotFound(f"no peer {peer_name!r} in the configuration in force (run: tocsin apply)")
-    if party.suspended:
-        return PullReport(peer_name, wanted, "suspended")
+    if party.suspended or party.paused:
+        return PullReport(peer_name, wanted, "suspended" if party.suspended else "paused")
     async with store.writing() as tx:
         await peers.ensure_pulls(tx, [(party.id, wanted)])
         known = await peers.pull_state(tx, party.id, wanted)
@@ -161,8 +165,8 @@ async def pull_once(
         return PullReport(peer_name, wanted, "failed", pull.tally, str(why))
     except _Elsewhere:
         return PullReport(peer_name, wanted, "elsewhere", pull.tally)
-    except _NoLonger:
-        return PullReport(peer_name, wanted, "suspended", pull.tally)
+    except _NoLonger as why:
+        return PullReport(peer_name, wanted, why.state, pull.tally)
     await pull.note_success(state, every)
     return PullReport(peer_name, wanted, state, pull.tally, contact=contact)
 
@@ -245,12 +249,15 @@ class _Pulling:
         async with self.store.writing() as tx:
             now = await tx.now()
             configuration = await in_force(tx)
+            if not await peers.move_cursor(tx, self.party.id, self.wanted, cursor, to):
+                raise _Elsewhere
+            # with the cursor held: who is distrusted by another process holds it until his suspension is committed
             party = await parties.party_by_id(tx, self.party.id)
             settings = configuration.settings.peers.get(self.peer)
             if party is None or party.suspended or settings is None or _pulled(settings, self.wanted) is None:
-                raise _NoLonger
-            if not await peers.move_cursor(tx, party.id, self.wanted, cursor, to):
-                raise _Elsewhere
+                raise _NoLonger("suspended")
+            if party.paused:
+                raise _NoLonger("paused")
             rows = await _taken_in(tx, configuration, self.node, party, collection_id, part, now)
             if protocol == "taxii":
                 # a foreign server's last minutes are read with every cycle: what the ledger names stays as it is

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_TICK = 5.0  # seconds: a peer that was added, resumed or left by another process is seen by then
 SHORTEST_TICK = 0.2
+READING_TICK = 0.5  # while something is read: whoever is paused or suspended is left by then
 CONTACT_SECONDS = 600.0  # how long a discovery is believed
 
 _Task = tuple[str, str]  # peer, wanted
@@ -103,9 +104,13 @@ class _Worker:
             async with self._store.reading() as tx:
                 now = await tx.now()
                 waiting = await due(tx, await in_force(tx))
+                left = {party.name for party in await parties.parties(tx) if party.suspended or party.paused}
         except (Unavailable, Refused) as why:
             log.warning("no pull now: %s", why)
             return LONGEST_TICK
+        for peer in left & self.running.keys():
+            if not self.running[peer].cancelling():  # once: it gives its lease back
+                self.running[peer].cancel()
         ready: dict[str, list[str]] = {}
         for task in waiting:
             if task.at <= now and task.peer not in self.running:
@@ -113,7 +118,8 @@ class _Worker:
         for peer, collections in ready.items():
             self.running[peer] = asyncio.create_task(self._read(peer, collections), name=f"pull {peer}")
         ahead = [(task.at - now) / 1_000_000 for task in waiting if task.at > now]
-        return min(max(min(ahead, default=LONGEST_TICK), SHORTEST_TICK), LONGEST_TICK)
+        longest = READING_TICK if self.running else LONGEST_TICK
+        return min(max(min(ahead, default=longest), SHORTEST_TICK), longest)
 
     async def close(self) -> None:
         """End what runs: a page that is not committed is read again another time."""
@@ -188,13 +194,13 @@ async def _is_due(tx: Transaction, peer: str, wanted: str, now: int) -> bool:
 
 
 async def due(tx: Transaction, configuration: Configuration) -> list[Due]:
-    """When each configured collection is to be read, the longest due first; nothing of suspended peers."""
+    """When each configured collection is to be read, the longest due first; nobody suspended or paused."""
     people = {party.name: party for party in await parties.parties(tx)}
     times = {(pull.party_id, pull.wanted): pull.due for pull in await peers.pulls(tx)}
     waiting = [
         Due(name, pull.collection, times.get((people[name].id, pull.collection), 0))
         for name, settings in configuration.settings.peers.items()
-        if name in people and not people[name].suspended
+        if name in people and not (people[name].suspended or people[name].paused)
         for pull in settings.pull
     ]
     return sorted(waiting, key=lambda task: task.at)
