@@ -5,7 +5,7 @@ fetched it. Of what is then taken back he is told until he acknowledges it; also
 as he stands in `tocsin.yaml`. Who reads TAXII alone finds an object gone, and cannot be told.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -153,10 +153,7 @@ async def take_answers(
         ],
     )
     if new:
-        counts = {
-            outcome: sum(one.outcome == outcome for one in new) for outcome in ("purged", "retained", "refused")
-        }
-        details = {"collection": collection_id} | {outcome: n for outcome, n in counts.items() if n}
+        details = {"collection": collection_id, **Counter(one.outcome for one in new)}
         await audit.append(tx, "acknowledged", party.name, details, now)
         await recount(tx, configuration, {one.object_id for one in new})
     return taken
@@ -402,7 +399,9 @@ async def answered(
         offered_again = version is not None and any(_is_of(source, one) for source in version.sources)
         new = replace(one, open=len(waiting.get(one.object_id, ())))
         if first or (one.outcome != "purged" and not offered_again):
-            outcome, reason = _done(version, people[one.party_id], people, stands=one.object_id in shown)
+            nobodys = not any(id_ == one.object_id for id_, _ in held)
+            stands = (one.object_id, one.sha256) in shown or (nobodys and (one.object_id, None) in shown)
+            outcome, reason = _done(version, people[one.party_id], people, stands=stands)
             new = replace(new, outcome=outcome, reason=reason)
         found.append(new)
     return found
@@ -432,7 +431,7 @@ def _done(
 
 
 async def _waiting(tx: Transaction, configuration: Configuration, ids: Sequence[str]) -> dict[str, set[str]]:
-    """Our own readers who have not answered what we took back of these objects, or of copies of them, by object."""
+    """By object, our own readers who have not answered what we took back of it, or of a copy of it."""
     original: dict[str, str] = {id_: id_ for id_ in ids}
     for row in await releases.collections(tx):
         for id_, link in (await copies.copies_of(tx, row.id, ids)).items():
@@ -444,11 +443,16 @@ async def _waiting(tx: Transaction, configuration: Configuration, ids: Sequence[
     return waiting
 
 
-async def _still_shown(tx: Transaction, ids: Sequence[str]) -> set[str]:
-    """Those of the objects that stand in a log of ours though nobody may offer them, whole or as a copy."""
-    shown = set(await releases.standing_everywhere(tx, ids))
+async def _still_shown(tx: Transaction, ids: Sequence[str]) -> set[tuple[str, str | None]]:
+    """What of the objects stands in a log of ours, as (id, SHA-256); (id, None): a copy of it."""
+    shown: set[tuple[str, str | None]] = {
+        (id_, version.sha256)
+        for id_, places in (await releases.standing_everywhere(tx, ids)).items()
+        for where in places.values()
+        for version in where.versions.values()
+    }
     for row in await releases.collections(tx):
         links = await copies.copies_of(tx, row.id, ids)
         standing = await releases.standing(tx, row.id, [link.copy_id for link in links.values()])
-        shown |= {id_ for id_, link in links.items() if link.copy_id in standing}
+        shown |= {(id_, None) for id_, link in links.items() if link.copy_id in standing}
     return shown
