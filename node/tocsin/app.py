@@ -23,6 +23,7 @@ from tocsin.problems import HANDLERS
 from tocsin.settings import Home, LimitSettings
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node
+from tocsin.store import pauses
 from tocsin.store.transaction import Store
 from tocsin.taxii.body import ALLOWANCE, Admission, Admitting, Allowance
 from tocsin.taxii.endpoint import Exchange
@@ -114,22 +115,28 @@ class Health:
     async def ready(self, request: Request) -> Response:
         """200 when the database answers, a configuration is in force and the worker runs; else 503.
 
-        `files` tells an operator that what stands in the home was not applied; that alone stops nothing.
+        `files` tells an operator that what stands in the home was not applied; that alone stops nothing. Nor does
+        a pause of everything, which is said: requests must come here all the same, or strangers would not get
+        their 401 and all others not their 503.
         """
         worker = "stopped" if self._worker is not None and self._worker.done() else "running"
         try:
             async with self._store.reading() as tx:
                 configuration = await in_force(tx)
+                paused = await pauses.paused(tx)
         except Unavailable:
             return self._answer(database="not answering", configuration="unknown", files="unknown", worker=worker)
         except Refused:
             return self._answer(database="answering", configuration="none", files="unknown", worker=worker)
         files = await asyncio.to_thread(self._compare, configuration)
-        return self._answer(database="answering", configuration="in force", files=files, worker=worker)
+        return self._answer(
+            paused=paused, database="answering", configuration="in force", files=files, worker=worker
+        )
 
-    def _answer(self, **states: str) -> Response:
+    def _answer(self, *, paused: bool = False, **states: str) -> Response:
         ready = states["configuration"] == "in force" and states["worker"] == "running"
-        return JSONResponse({"status": "ready" if ready else "not ready", **states}, 200 if ready else 503)
+        status = "not ready" if not ready else "paused" if paused else "ready"
+        return JSONResponse({"status": status, **states}, 200 if ready else 503)
 
     def _compare(self, configuration: Configuration) -> str:
         try:
