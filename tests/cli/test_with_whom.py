@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from tocsin.peers.pull import PRUNED, WITHDRAWN
+from tocsin.peers.take import PRUNED, WITHDRAWN
 from tocsin.store import parties, peers
 from tocsin.store.peers import LedgerRow
 from tocsin.store.transaction import Store

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from neighbours import a_peer, alpha_and_beta
-from tocsin.peers.pull import WITHDRAWN
+from tocsin.peers.take import WITHDRAWN
 from tocsin.stix.objects import make_object
 from tocsin.store import objects
 from zoo import Liar, animal

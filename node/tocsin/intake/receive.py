@@ -18,7 +18,7 @@ from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release_before, sit
 from tocsin.stix.canonical import LIMITS, Limits, peek
-from tocsin.stix.objects import ObjectVersion, read_object, version_key
+from tocsin.stix.objects import ObjectVersion, from_micros, read_object, version_key
 from tocsin.stix.validate import problems
 from tocsin.store import audit, copies, objects, postings, releases
 from tocsin.store.objects import HeldVersion, Source, Word
@@ -134,7 +134,16 @@ async def receive_posts(
     # only now the others: what the collection does not take was never said to them
     others = [court for court in courts if court.key != key]
     await release_before(tx, others, [*taken, *waiting], now=now, posted_into=key)
-    return [_told(item, here.get(item.id)) for item in received]
+    told = [_told(item, here.get(item.id)) for item in received]
+    return [_undated(posted, item, now) for posted, item in zip(told, offered, strict=True)]
+
+
+def _undated(posted: Posted, item: Read, now: int) -> Posted:
+    """What has no version of its own is dated by its first receipt here, which is nobody's business before it
+    stands: it tells that somebody else brought it."""
+    if posted.outcome == "success" or item.version is None or item.version.version is not None:
+        return posted
+    return posted._replace(version=from_micros(now))
 
 
 def _told(item: Received, outcome: Outcome | None) -> Posted:
@@ -214,7 +223,7 @@ async def withdraw_word(
 
 # --- taking in -----------------------------------------------------------------------------------------------
 
-_COME_BACK = "it is ours, come back"
+COME_BACK = "it is ours, come back"  # the reason of a duplicate that is not held on the word of who brought it
 _NAMED_BY_NOTHING = "no object of this collection names it: post it together with one that does"
 # Definitions are constants that many bring along; observables (no version of their own) have no creator at all.
 _SHARED_TYPES = frozenset({"marking-definition", "extension-definition"})
@@ -303,7 +312,7 @@ class _Door:
         same = any(one.sha256 == version.sha256 for one in held)
         if self._is_ours(version, held) and version.version is not None and version.type not in _SHARED_TYPES:
             if same:
-                return _received("duplicate", version, _COME_BACK)
+                return _received("duplicate", version, COME_BACK)
             return _received("quarantined", version, "this id is ours, and only this node makes versions of it")
         if version.creator == self.node.identity or version.id == self.node.identity:
             return _received("quarantined", version, "it speaks in the name of this node, which did not make it")

@@ -23,11 +23,13 @@ from tocsin.taxii.client import (
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """What was found: how the peer speaks, for whom (a node's STIX identity), and the collection to read."""
+    """What was found: how the peer speaks, for whom (a node's STIX identity), the collection to read, and what a
+    node tells of its log beside the changes."""
 
     protocol: Protocol
     identity: str | None
     collection: RemoteCollection
+    log: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ async def discover(client: PeerClient, wanted: str, known: Pull) -> Contact:
     if known.protocol == "tocsin" and offer.descriptor is None:
         raise PeerFailed(f"{client.name} was a node, and no longer shows a descriptor")
     identity = offer.descriptor.identity if offer.descriptor else None
-    return Contact(known.protocol or protocol, identity, collection)
+    log = offer.descriptor.log if offer.descriptor else frozenset[str]()
+    return Contact(known.protocol or protocol, identity, collection, log)
 
 
 def choose(

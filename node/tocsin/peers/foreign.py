@@ -25,8 +25,9 @@ from taxii2client.v21 import Collection
 from tocsin.errors import BadInput, PeerFailed
 from tocsin.peers.feed import PAGE, Page
 from tocsin.stix.objects import from_micros
-from tocsin.taxii.client import Answer, Change, PeerAnswered, PeerClient, RemoteCollection, Unreadable, is_outline
+from tocsin.taxii.client import Answer, PeerAnswered, PeerClient, RemoteCollection, Unreadable, is_outline
 from tocsin.taxii.query import read_position
+from tocsin.taxii.remote import Change
 
 OVERLAP = 5 * 60 * 1_000_000  # microseconds that each cycle reads again
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 from tocsin.errors import BadInput, NotFound, PeerFailed
 from tocsin.peers.discover import choose, look_around
-from tocsin.peers.pull import PRUNED, WITHDRAWN
+from tocsin.peers.take import PRUNED, WITHDRAWN
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home, PeerSettings, PullSettings, Settings
 from tocsin.store import parties, peers
 from tocsin.store.parties import Party
 from tocsin.store.peers import LedgerOutcome, Pull
 from tocsin.store.transaction import Transaction
-from tocsin.taxii.client import Bounds, PeerClient, Unreadable, fetch_changes, read_credential
+from tocsin.taxii.client import Bounds, PeerClient, Unreadable, read_credential
+from tocsin.taxii.remote import fetch_changes
 
 LATE_AFTER = 3  # intervals without an answer
 

@@ -399,6 +399,51 @@ def _held(row: Sequence[Any], heard: Iterable[Source]) -> HeldVersion:
     )
 
 
+async def contents(tx: Transaction, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """The bytes of those of these (id, SHA-256)s that are kept here, on whoever's word."""
+    wanted = set(names)
+    found: dict[tuple[str, str], bytes] = {}
+    t = object_version.c
+    for batch in in_batches(sorted({id_ for id_, _ in wanted})):
+        asked = select(t.id, t.sha256, t.raw).where(t.id.in_(batch), t.raw.is_not(None))
+        asked = asked.where(t.sha256.in_(sorted({sha256 for id_, sha256 in wanted if id_ in batch})))
+        for row in await tx.connection.execute(asked):
+            found[row.id, row.sha256] = row.raw
+    return {name: raw for name, raw in found.items() if name in wanted}
+
+
+async def said_by(
+    tx: Transaction, party_id: str, collection_id: str, ids: Iterable[str]
+) -> dict[tuple[str, str], tuple[Say, int]]:
+    """The last word of one source, and its hops, on each (id, SHA-256) of these objects that it ever spoke of."""
+    s, t = source.c, object_version.c
+    found: dict[tuple[str, str], tuple[Say, int]] = {}
+    for batch in in_batches(sorted(set(ids))):
+        asked = (
+            select(t.id, t.sha256, s.word, s.hops)
+            .join(source, s.version_seq == t.seq)
+            .where(t.id.in_(batch), s.party_id == party_id, s.collection_id == collection_id)
+        )
+        found |= {(row.id, row.sha256): (row.word, row.hops) for row in await tx.connection.execute(asked)}
+    return found
+
+
+async def on_word(
+    tx: Transaction, party_id: str, collection_id: str, *, after: int, limit: int
+) -> list[tuple[int, str, str]]:
+    """(number, id, SHA-256) of what is held on the word of one source, in order of number, beyond one of them."""
+    s, t = source.c, object_version.c
+    wanted = (
+        select(s.version_seq, t.id, t.sha256)
+        .join(object_version, t.seq == s.version_seq)
+        .where(s.version_seq > after, s.party_id == party_id, s.collection_id == collection_id)
+        .where(s.word != "withdraw")
+        .order_by(s.version_seq)
+        .limit(limit)
+    )
+    return [(row.version_seq, row.id, row.sha256) for row in await tx.connection.execute(wanted)]
+
+
 async def all_ids(tx: Transaction, types: Collection[str] | None = None) -> list[str]:
     """The id of every object that is held, in order; of some types only, if given."""
     id_ = object_version.c.id

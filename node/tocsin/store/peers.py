@@ -1,10 +1,10 @@
 """Peers: where we stand in reading each of their collections, and what became of what they offered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, Select, delete, func, or_, select, update
 
 from tocsin.errors import NotFound, Refused
 from tocsin.store.tables import ledger, pull
@@ -19,7 +19,10 @@ class Pull:
     """The state of reading one collection of one peer. Times in microseconds.
 
     `wanted` is the id, alias or title from `tocsin.yaml`; `collection_id` and `protocol` were found at first
-    contact; `attempts` are failures in a row; `due` is when to ask next.
+    contact; `attempts` are failures in a row; `due` is when to ask next. `epoch`: of the peer's log, within which
+    the cursor means something; `skew`: by how much its clock was ahead of ours when it last answered; `compared`:
+    when what it offers and what we hold were last compared, and `difference` what that found, in words (None: in
+    step), or what we know of a gap.
     """
 
     party_id: str
@@ -31,6 +34,10 @@ class Pull:
     due: int
     last_success: int | None
     last_error: str | None
+    epoch: str | None = None
+    skew: int | None = None
+    compared: int | None = None
+    difference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +99,16 @@ async def pin_collection(
     await _set(tx, party_id, wanted, collection_id=collection_id, protocol=protocol)
 
 
-async def move_cursor(tx: Transaction, party_id: str, wanted: str, old: str | None, new: str | None) -> bool:
-    """Move the cursor in the transaction that stores its page; False when another process was there first."""
+async def move_cursor(
+    tx: Transaction, party_id: str, wanted: str, old: str | None, new: str | None, *, epoch: str = ""
+) -> bool:
+    """Move the cursor in the transaction that stores its page; False when another process was there first.
+
+    `epoch`: of the log that it is a position of, where the peer says.
+    """
+    values = {"cursor": new, **({"epoch": epoch} if epoch else {})}
     moved = await tx.connection.execute(
-        update(pull).where(_of(party_id, wanted), pull.c.cursor.is_not_distinct_from(old)).values(cursor=new)
+        update(pull).where(_of(party_id, wanted), pull.c.cursor.is_not_distinct_from(old)).values(values)
     )
     return moved.rowcount == 1
 
@@ -105,9 +118,27 @@ async def failed(tx: Transaction, party_id: str, wanted: str, why: str, due: int
     await _set(tx, party_id, wanted, attempts=pull.c.attempts + 1, last_error=why, due=due)
 
 
-async def succeeded(tx: Transaction, party_id: str, wanted: str, at: int, due: int) -> None:
-    """The peer answered at `at`; ask again at `due`. Raises NotFound."""
-    await _set(tx, party_id, wanted, attempts=0, last_error=None, last_success=at, due=due)
+async def succeeded(
+    tx: Transaction, party_id: str, wanted: str, at: int, due: int, *, skew: int | None = None
+) -> None:
+    """The peer answered at `at`, with a clock that was ahead by `skew`; ask again at `due`. Raises NotFound."""
+    await _set(tx, party_id, wanted, attempts=0, last_error=None, last_success=at, due=due, skew=skew)
+
+
+async def compared(tx: Transaction, party_id: str, wanted: str, at: int, difference: str | None) -> None:
+    """What it offers and what we hold were compared at `at`: in step, or how not. Raises NotFound."""
+    await _set(tx, party_id, wanted, compared=at, difference=difference)
+
+
+async def differs(tx: Transaction, party_id: str, wanted: str, difference: str | None) -> None:
+    """What we know without having compared: that we are not in step, or (None) no longer so. Raises NotFound."""
+    await _set(tx, party_id, wanted, difference=difference)
+
+
+async def hasten(tx: Transaction, party_id: str, collection_ids: Iterable[str], now: int) -> None:
+    """There is news in these collections of a peer: they are due now."""
+    soon = update(pull).where(pull.c.party_id == party_id, pull.c.collection_id.in_(list(collection_ids)))
+    await tx.connection.execute(soon.where(pull.c.due > now).values(due=now))
 
 
 def _of(party_id: str, wanted: str) -> Any:
@@ -135,6 +166,10 @@ def _pull(row: Row[Any]) -> Pull:
         row.due,
         row.last_success,
         row.last_error,
+        row.epoch,
+        row.skew,
+        row.compared,
+        row.difference,
     )
 
 
@@ -177,6 +212,72 @@ async def ledgered(
         for row in await tx.connection.execute(named.where(ledger.c.object_id.in_(batch))):
             found.add((row.object_id, row.version, row.sha256))
     return found
+
+
+class LedgerNote(NamedTuple):
+    """What the ledger says of one entry of a peer's log."""
+
+    seq: int
+    position: str
+    object_id: str
+    sha256: str
+    outcome: LedgerOutcome
+    reason: str
+
+
+async def noted_at(
+    tx: Transaction, party_id: str, collection_id: str, positions: Iterable[str]
+) -> dict[tuple[str, str, str], LedgerNote]:
+    """What the ledger says of the entries at these positions, by position, id and hash."""
+    found: dict[tuple[str, str, str], LedgerNote] = {}
+    for batch in in_batches(dict.fromkeys(positions)):
+        rows = await tx.connection.execute(_notes(party_id, collection_id).where(ledger.c.position.in_(batch)))
+        found |= {(row.position, row.object_id, row.sha256): LedgerNote._make(row) for row in rows}
+    return found
+
+
+async def not_plain(
+    tx: Transaction, party_id: str, collection_id: str, reasons: Collection[str]
+) -> list[LedgerNote]:
+    """What the ledger has of a collection beside what was simply taken in: what was refused or waits in
+    quarantine, and what was noted for one of these reasons. In the order in which it was noted."""
+    other = or_(ledger.c.outcome.in_(["refused", "quarantined"]), ledger.c.reason.in_(list(reasons)))
+    rows = await tx.connection.execute(_notes(party_id, collection_id).where(other))
+    return sorted(LedgerNote._make(row) for row in rows)
+
+
+async def notes_of(
+    tx: Transaction, party_id: str, collection_id: str, object_ids: Iterable[str]
+) -> list[LedgerNote]:
+    """Everything that the ledger has of these objects, in the order in which it was noted."""
+    found = []
+    for batch in in_batches(sorted(set(object_ids))):
+        rows = await tx.connection.execute(_notes(party_id, collection_id).where(ledger.c.object_id.in_(batch)))
+        found += [LedgerNote._make(row) for row in rows]
+    return sorted(found)
+
+
+def _notes(party_id: str, collection_id: str) -> Select[Any]:
+    c = ledger.c
+    wanted = select(c.seq, c.position, c.object_id, c.sha256, c.outcome, c.reason)
+    return wanted.where(c.party_id == party_id, c.collection_id == collection_id)
+
+
+async def note_again(tx: Transaction, rows: Sequence[LedgerRow]) -> None:
+    """Note what became of entries that were taken in once more: it takes the place of what was noted before."""
+    for row in rows:
+        c = ledger.c
+        await tx.connection.execute(
+            delete(ledger).where(
+                c.party_id == row.party_id,
+                c.collection_id == row.collection_id,
+                c.position == row.position,
+                c.object_id == row.object_id,
+                c.version == row.version,
+                c.sha256 == row.sha256,
+            )
+        )
+    await add_ledger(tx, rows)
 
 
 async def ledger_counts(

@@ -13,24 +13,25 @@ import asyncio
 import base64
 import re
 import ssl
+import time
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urljoin
 
 import httpx2
-import msgspec
 
 from tocsin.errors import BadFile, BadInput, NotFound, PeerFailed, Problem
 from tocsin.problems import TAXII_TYPE
 from tocsin.settings import Home, LimitSettings, PeerSettings
 from tocsin.stix.canonical import read_json
-from tocsin.stix.objects import ID, is_timestamp
 from tocsin.taxii.origin import KeptToOrigin, origin_of
 
 DESCRIPTOR_PATH = "/.well-known/tocsin.json"
@@ -38,7 +39,6 @@ JSON_TYPE = "application/json"
 
 _JSON_TYPES = frozenset({"application/json", "application/taxii+json", "application/stix+json"})
 _PASSING = frozenset({429, 502, 503, 504})  # answers that a moment later may be another
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _SEGMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$")
 _RATIO_FROM = 1024 * 1024  # decoded bytes; small answers may repeat themselves as they like
 
@@ -160,7 +160,10 @@ def _with_certificate(tls: ssl.SSLContext | None, home: Home, name: str) -> ssl.
 
 
 class PeerClient:
-    """Requests to one peer. An async context manager; belongs to one event loop."""
+    """Requests to one peer. An async context manager; belongs to one event loop.
+
+    `skew`: by how many microseconds its clock was ahead of ours when it last answered; None where it did not say.
+    """
 
     def __init__(self, name: str, url: str, credential: Credential, bounds: Bounds | None = None) -> None:
         self.name = name
@@ -168,6 +171,7 @@ class PeerClient:
         self.origin = origin_of(url)
         self.bounds = bounds or Bounds()
         self.waited = 0.0  # seconds for answers so far
+        self.skew: int | None = None
         self._two_at_a_time = asyncio.Semaphore(2)
         direct = httpx2.AsyncHTTPTransport(
             verify=credential.tls or _system_authorities(),
@@ -263,6 +267,7 @@ class PeerClient:
 
     async def _ask(self, url: str, params: Mapping[str, str] | None, accept: str) -> Answer:
         async with self._http.stream("GET", url, params=params, headers={"Accept": accept}) as response:
+            self.skew = _skew(response.headers.get("date"), time.time())
             if response.status_code != 200:
                 raise self._answered(response)  # its body is not read
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -313,6 +318,20 @@ class PeerClient:
         if decoder and not decoder.finished:
             raise Unreadable(f"{self.name} sent a gzip answer that ends early")
         return b"".join(parts)
+
+
+def _skew(date: str | None, now: float) -> int | None:
+    """Pure: how far the clock that wrote a `Date` (RFC 9110 §6.6.1) is ahead of ours, in microseconds.
+
+    It has whole seconds, and was half a second older on average: whatever is below a second says nothing.
+    """
+    try:
+        theirs = parsedate_to_datetime(date or "")
+    except ValueError:
+        return None
+    if theirs.tzinfo is None:  # `-0000`: a clock of an unknown zone
+        theirs = theirs.replace(tzinfo=UTC)
+    return round((theirs.timestamp() + 0.5 - now) * 1_000_000)
 
 
 class _Gunzip:
@@ -425,59 +444,18 @@ def _folder(url: str) -> str:
     return url if url.endswith("/") else f"{url}/"
 
 
-# --- what only nodes have ------------------------------------------------------------------------------------
-
-Op = Literal["put", "revoke", "withdraw", "prune"]
+# --- what only nodes have (their logs: see `remote`) ----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a node says of itself: its name, the STIX identity it speaks for, where it speaks TAXII."""
+    """What a node says of itself: its name, the STIX identity it speaks for, where it speaks TAXII, and what it
+    tells of its logs beside the changes (see `changes`)."""
 
     name: str
     identity: str
     taxii: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One entry of a node's log. `fault` says why it cannot be used; then only `position` is certain."""
-
-    position: str
-    op: Op = "put"
-    id: str = ""
-    version: str = ""
-    sha256: str = ""
-    hops: int = 0
-    raw: bytes | None = field(default=None, repr=False)
-    fault: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChangesPage:
-    changes: tuple[Change, ...]
-    position: str  # of the last entry told
-    more: bool
-    size: int  # bytes
-
-
-class _Entry(msgspec.Struct):
-    op: Op
-    position: str
-    id: str
-    version: str = ""
-    sha256: str = ""
-    hops: int = 0
-    object: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
-
-
-class _Head(msgspec.Struct):
-    more: bool
-    position: str
-
-
-class _Changes(_Head):
-    entries: list[msgspec.Raw]
+    log: frozenset[str] = frozenset()
 
 
 async def fetch_descriptor(client: PeerClient) -> Descriptor | None:
@@ -500,56 +478,13 @@ async def fetch_descriptor(client: PeerClient) -> Descriptor | None:
     named = identity.get("id") if isinstance(identity, dict) else None
     if value["tocsin"] != 1 or value.get("changes") is not True or not isinstance(named, str):
         raise Unreadable(f"{client.name} is a node whose descriptor this version of Tocsin cannot use")
-    name = value.get("name")
-    return Descriptor(name if isinstance(name, str) else "", named, client.resolve(client.url, value.get("taxii")))
-
-
-async def fetch_changes(client: PeerClient, collection: RemoteCollection, after: str, limit: int) -> ChangesPage:
-    """A page of a node's log after a position (''= from its beginning), oldest first.
-
-    Raises Unreadable; with the answer where the page is JSON in outline and something within it cannot be read.
-    """
-    params = {"limit": str(limit), **({"after": after} if after else {})}
-    answer = await client.get(f"{collection.url}changes/", params, accept=JSON_TYPE)
-    try:
-        page = msgspec.json.decode(answer.body, type=_Changes)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
-        whole = answer if is_outline(answer.body) else None
-        raise Unreadable(f"{client.name} answered a page that cannot be read: {why}", whole) from why
-    if not is_timestamp(page.position):
-        raise Unreadable(f"{client.name} answered a page whose position is none: {page.position[:60]!r}")
-    changes = tuple(_change(raw, f"{after}#{index}") for index, raw in enumerate(page.entries))
-    return ChangesPage(changes, page.position, page.more, len(answer.body))
-
-
-def read_head(body: bytes) -> tuple[str, bool] | None:
-    """Position and `more` of a page whose entries cannot be read; None where those cannot be read either."""
-    head, found, _ = body.partition(b',"entries":')
-    try:
-        read = msgspec.json.decode(head + b"}", type=_Head)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return (read.position, read.more) if found and is_timestamp(read.position) else None
-
-
-def _change(raw: msgspec.Raw, unknown: str) -> Change:
-    try:
-        entry = msgspec.json.decode(raw, type=_Entry)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
-        return Change(unknown, raw=bytes(raw), fault=f"an entry that cannot be read: {why}")
-    if not is_timestamp(entry.position):
-        return Change(unknown, raw=bytes(raw), fault="an entry without a position")
-    fault = ""
-    raw_object = bytes(entry.object) or None
-    if entry.op in ("put", "revoke") and raw_object is None:
-        fault = f"{entry.op} without the object"
-    elif not ID.match(entry.id):
-        fault = f"an id that is none: {entry.id[:100]!r}"
-    elif entry.op != "prune" and not _SHA256.match(entry.sha256):
-        fault = f"a SHA-256 that is none: {entry.sha256[:100]!r}"
-    elif not 0 <= entry.hops <= 100:
-        fault = f"a number of hops that cannot be: {entry.hops}"
-    return Change(entry.position, entry.op, entry.id, entry.version, entry.sha256, entry.hops, raw_object, fault)
+    name, log = value.get("name"), value.get("log")
+    return Descriptor(
+        name if isinstance(name, str) else "",
+        named,
+        client.resolve(client.url, value.get("taxii")),
+        frozenset(word for word in log if isinstance(word, str)) if isinstance(log, list) else frozenset(),
+    )
 
 
 _OUTLINE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
