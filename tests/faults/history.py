@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import json
 import random
+import signal
 import sqlite3
 import statistics
 import time
@@ -125,10 +126,10 @@ class Writer:
                 else:
                     self.history.acknowledge(values)
                 return
+            await asyncio.sleep(0.05)
             if not again or stop.is_set():
                 self.history.unknown.append(values)
                 return
-            await asyncio.sleep(0.05)
 
 
 async def send(http: httpx2.AsyncClient, values: Sequence[Value], key: str = "a") -> httpx2.Response | None:
@@ -271,8 +272,10 @@ async def until_ready(node: Deployment, since: float, patience: float = 30.0) ->
             await asyncio.sleep(0.02)
 
 
-async def start_again(node: Deployment) -> float:
-    """Start the one replica again; the seconds until it is ready."""
+async def start_again(node: Deployment, ended_by: signal.Signals | None = None) -> float:
+    """Start the one replica again, after ending it by a signal if one is given; the seconds until it is ready."""
+    if ended_by is not None:
+        await asyncio.to_thread(node.replicas[0].end, ended_by)
     since = time.monotonic()
     node.replicas[0].start()
     await asyncio.to_thread(node.replicas[0].wait_until_it_listens)

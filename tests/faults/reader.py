@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -55,7 +55,7 @@ class Sync:
         return self.process.returncode
 
     def look(self) -> None:
-        self.peak = max(self.peak, peak_memory(self.process.pid))
+        self.peak = max(self.peak, own_memory(self.process.pid))
 
     def kill(self) -> None:
         self.look()
@@ -108,13 +108,37 @@ class Beta:
             return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
-def peak_memory(pid: int) -> float:
-    """The most memory that a process has had of its own, in MiB; 0 where it has ended."""
+def own_memory(pid: int) -> float:
+    """What a process has of its own now, in MiB, without the files that it looks at; 0 where it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon:")), 0.0)
+
+
+@dataclass
+class Peak:
+    """The most memory that the process of a node has had since this began to look, restarts or not."""
+
+    memory: float = 0.0
+
+    async def watch(self, node: Deployment) -> None:
+        while True:
+            process = node.replicas[0].process
+            if process is not None:
+                self.memory = max(self.memory, own_memory(process.pid))
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def memory_of(node: Deployment) -> AsyncIterator[Peak]:
+    peak = Peak()
+    watching = asyncio.create_task(peak.watch(node))
+    try:
+        yield peak
+    finally:
+        watching.cancel()
 
 
 async def offered(node: Deployment) -> tuple[int, str]:

@@ -36,8 +36,7 @@ async def test_the_reader_ends_with_exactly_what_is_offered_whichever_side_was_k
                     if number % 2 == 0:
                         await asyncio.to_thread(sync.kill)
                     else:
-                        await asyncio.to_thread(alpha.replicas[0].end, signal.SIGKILL)
-                        restarts.append(await start_again(alpha))
+                        restarts.append(await start_again(alpha, signal.SIGKILL))
                         assert await sync.wait(150) in (0, 1), beta.log.read_text()  # 1: it says what went wrong
                     assert await ask(beta.database, _DOUBLED) == []
                     if number % 10 == 0:
