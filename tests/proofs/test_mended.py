@@ -2,7 +2,7 @@
 
 from scene import ALLOW_ANY, NODE, START, identity_of
 from tocsin.stix.markings import Tlp
-from tocsin.stix.objects import keyed_id, make_object, stix_time
+from tocsin.stix.objects import from_micros, keyed_id, make_object, stix_time
 from tocsin.store import releases
 
 WRITES = {"writers": ["writer"], "readers": ["acme"]}
@@ -96,3 +96,21 @@ async def test_no_copy_is_published_that_a_missing_reference_makes_invalid(scene
     await scene.make((scene.incident(), "incident"), *made)
     seen = await scene.seen("a")
     assert not [id_ for id_ in seen if id_.startswith("network-traffic--")]
+
+
+async def test_a_writer_is_told_the_same_whoever_else_brought_what_he_posts(scene):
+    await scene.apply({"a": WRITES}, {"a": INCIDENTS_ONLY})
+    unknown, known = identity_of("Delta"), identity_of("Epsilon")
+    await scene.receive("beta", known, hops=3)  # too far to be passed on
+    told = [one for value in (unknown, known) for one in await scene.post("writer", "a", value)]
+    assert told[0].outcome == "failure"
+    assert told[0].message == told[1].message
+
+
+async def test_a_writer_of_a_refused_observable_learns_nothing_of_when_it_was_first_here(scene):
+    await scene.apply({"a": WRITES}, {"a": INCIDENTS_ONLY})
+    lock = {"type": "mutex", "spec_version": "2.1", "id": keyed_id(b"elsewhere", "mutex", "one"), "name": "lock"}
+    await scene.receive("beta", lock)
+    scene.later(hours=5)
+    (told,) = await scene.post("writer", "a", lock)
+    assert (told.outcome, told.version) == ("failure", from_micros(scene.now))

@@ -289,6 +289,8 @@ def _case(docket: _Docket, subject: Subject) -> _Case:
     allowed = [one for one in hearings if one.allowed]
     if len(allowed) > 1:
         allowed.sort(key=_order(docket, subject))
+    # where all are denied, a writer is told why his own is, and nothing of what others brought
+    hearings.sort(key=lambda one: one.lineage is None or not one.lineage.provenance.posted_here)
     first, *others = final or allowed or hearings
     return _Case(subject, first, others if first.allowed else [])
 
