@@ -128,7 +128,8 @@ class Scene:
 def files(collections: Mapping[str, Mapping[str, Any]], policies: Mapping[str, str]) -> dict[str, str]:
     lines = [NODE_YAML, "collections:" if collections else ""]
     for key, settings in collections.items():
-        lines.append(f"  {key}: " + json.dumps({"title": key, "policy": key} | dict(settings)))
+        policy = {} if settings.get("direct") else {"policy": key}
+        lines.append(f"  {key}: " + json.dumps({"title": key} | policy | dict(settings)))
     return {"tocsin.yaml": "\n".join(lines), **{f"policies/{name}.yaml": text for name, text in policies.items()}}
 
 

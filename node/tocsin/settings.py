@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -137,6 +137,8 @@ class PeerSettings(PartySettings):
 
 
 class CollectionSettings(Strict):
+    """One collection. With `direct` it is for one reader, and holds what a person shared with him by name."""
+
     id: str | None = None
     title: Annotated[str, Field(min_length=1, max_length=200)]
     description: str | None = None
@@ -145,8 +147,27 @@ class CollectionSettings(Strict):
     clearance: TlpWord = "amber"
     unmarked: TlpWord = "amber+strict"
     release: Literal["by-hand", "automatic"] = "by-hand"
-    policy: Name
+    direct: bool = False
+    policy: Name = ""
     was: Name | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_anything(cls, given: Any) -> Any:
+        """Who shares by hand with one named recipient may share what is red."""
+        return {"clearance": "red", **given} if isinstance(given, dict) and given.get("direct") is True else given
+
+    @model_validator(mode="after")
+    def _direct(self) -> "CollectionSettings":
+        if not self.direct:
+            if not self.policy:
+                raise ValueError("which policy? policies/NAME.yaml")
+            return self
+        if len(set(self.readers)) != 1:
+            raise ValueError("a direct collection is for one reader")
+        if self.writers or self.release != "by-hand" or self.policy:
+            raise ValueError("a direct collection is filled by hand alone: no writers, release or policy")
+        return self
 
     @model_validator(mode="after")
     def _uuid(self) -> "CollectionSettings":

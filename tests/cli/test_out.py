@@ -133,3 +133,19 @@ def test_a_revocation_is_asked_for_is_final_and_outlives_an_import(stocked):
     assert (again.exit_code, "final" in again.stderr) == (1, True)
     done = stocked("assess", "rt:CA-011", "impaired=yes")
     assert (done.exit_code, "final" in done.stderr) == (1, True)
+
+
+def test_sharing_with_one_reader_makes_his_collection_once_and_asks(stocked):
+    asked = stocked("share", "rt:CA-011", "--with", "acme")
+    assert (asked.exit_code, "say --yes" in asked.stderr) == (1, True)
+    assert "direct" not in (stocked.home / "tocsin.yaml").read_text()
+    assert "Shared with acme: 1 of 1 object, in direct-acme." in stocked.ok(
+        "share", "rt:CA-011", "--with", "acme", "--yes"
+    )
+    assert "direct: true" in (stocked.home / "tocsin.yaml").read_text()
+    stands = {one["collection"]: one["stands"] for one in _collections(stocked, "rt:CA-011")}
+    assert stands == {"shared": None, "direct-acme": "whole"}
+    stocked.ok("share", "rt:CA-018", "--with", "acme", "--yes")
+    assert "In force" not in stocked.ok("apply")
+    wrong = stocked("share", "rt:CA-018", "--with", "acmee", "--yes")
+    assert (wrong.exit_code, "acme" in wrong.stderr) == (2, True)

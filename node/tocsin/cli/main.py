@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "hold": "out",
     "withdraw": "out",
     "revoke": "out",
+    "share": "share",
     "account": "people",
     "peer": "peers",
     "sync": "peers",

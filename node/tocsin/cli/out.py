@@ -80,7 +80,7 @@ async def _publish(
         done = await carry_out(here, work, foreseen)
     if as_json:
         for outcome in done:
-            say_json(_as_value(outcome))
+            say_json(as_value(outcome))
     else:
         moved = Counter(outcome.what for outcome in done if outcome.object_id.startswith("incident--"))
         say(f"Published: {moved['whole']} whole, {moved['redacted']} redacted, {moved['withheld']} withheld.")
@@ -111,7 +111,8 @@ def _show(outcomes: Sequence[Outcome], configuration: Configuration, key: str | 
         say()
 
 
-def _as_value(outcome: Outcome) -> dict[str, object]:
+def as_value(outcome: Outcome) -> dict[str, object]:
+    """What became of one object in one collection, as `--json` tells it."""
     return {
         "collection": outcome.collection,
         "id": outcome.object_id,
@@ -150,7 +151,7 @@ async def _hold(given: str | None, texts: Sequence[str], key: str | None) -> Non
             say(f"{short(one.id)} stays as readers have it, in {', '.join(one.stands)}; what is newer waits.")
 
 
-IdsToTakeBack = Annotated[
+IdsToNameArgument = Annotated[
     list[str], typer.Argument(metavar="ID…", help="STIX id, its first hex digits, or SOURCE:RECORD.")
 ]
 ReasonOption = Annotated[
@@ -159,7 +160,7 @@ ReasonOption = Annotated[
 
 
 def withdraw(
-    ids: IdsToTakeBack,
+    ids: IdsToNameArgument,
     reason: ReasonOption,
     inside: InOption = None,
     yes: YesOption = False,
@@ -200,7 +201,7 @@ def withdraw(
 
 
 def revoke(
-    ids: IdsToTakeBack,
+    ids: IdsToNameArgument,
     reason: ReasonOption,
     yes: YesOption = False,
     home: HomeOption = None,
@@ -232,7 +233,7 @@ def revoke(
 def _say_gone(done: Sequence[Outcome], word: str, *, as_json: bool) -> None:
     if as_json:
         for outcome in done:
-            say_json(_as_value(outcome))
+            say_json(as_value(outcome))
         return
     moved = [one for one in done if one.what in MOVES]
     places = list(dict.fromkeys(one.collection for one in moved))

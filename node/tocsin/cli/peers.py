@@ -4,15 +4,14 @@ import logging
 import sys
 from collections.abc import Sequence
 from difflib import unified_diff
-from io import StringIO
 from typing import Annotated, Any
 
 import typer
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from tocsin.cli.clear import in_the_clear
 from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
+from tocsin.cli.editing import with_entry
 from tocsin.cli.people import NameArgument, find_party
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, home_of, proposed, run, session
 from tocsin.cli.wording import moment_text, zone
@@ -88,64 +87,13 @@ def add(
 
 
 def _with_peer(text: str, name: str, entry: dict[str, Any]) -> str:
-    """`tocsin.yaml` with one more peer; everything else, comments too, stays as it is. Raises Refused."""
-    yaml = YAML(typ="rt", pure=True)
-    yaml.preserve_quotes = True
-    yaml.width = 10_000
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    tree = yaml.load(text)
-    known = tree.get("peers")
-    if known is not None and name in known:
+    """`tocsin.yaml` with one more peer. Raises Refused for a name that is taken."""
+    tree = YAML(typ="rt", pure=True).load(text)
+    if name in (tree.get("peers") or {}):
         raise Refused(f"there is a peer {name!r} already; nothing was changed")
     if name in (tree.get("accounts") or {}):
         raise Refused(f"{name!r} is the name of an account; nothing was changed")
-    made = CommentedMap(entry)
-    if "pull" in entry:
-        made["pull"] = CommentedSeq([_in_line(one) for one in entry["pull"]])
-    if not known:
-        return _with_first_peer(text, name, made, yaml)
-    if (further := _after_the_others(text, name, made, yaml)) is not None:
-        return further
-    known[name] = made  # the others stand on one line
-    stream = StringIO()
-    yaml.dump(tree, stream)
-    return stream.getvalue()
-
-
-def _after_the_others(text: str, name: str, made: CommentedMap, yaml: YAML) -> str | None:
-    """Written as text below the last peer, because the comments that follow it belong to what comes next."""
-    lines = text.splitlines(keepends=True)
-    begin = next((n for n, line in enumerate(lines) if line.split("#")[0].rstrip() == "peers:"), None)
-    if begin is None:
-        return None
-    last, indent = begin, ""
-    for number, line in enumerate(lines[begin + 1 :], start=begin + 1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            if not line[0].isspace():
-                break
-            last, indent = number, indent or line[: len(line) - len(line.lstrip())]
-    stream = StringIO()
-    yaml.dump({name: made}, stream)
-    entry = "".join(indent + line for line in stream.getvalue().splitlines(keepends=True))
-    ended = "" if lines[last].endswith("\n") else "\n"
-    return "".join([*lines[: last + 1], ended, entry, *lines[last + 1 :]])
-
-
-def _with_first_peer(text: str, name: str, made: CommentedMap, yaml: YAML) -> str:
-    """In place of `peers: {}`, or at the end: written as text, because an empty map has no place for a comment."""
-    stream = StringIO()
-    yaml.dump({"peers": {name: made}}, stream)
-    lines = text.splitlines(keepends=True)
-    for index, line in enumerate(lines):
-        if line.split("#")[0].strip() in ("peers: {}", "peers:") and not line[0].isspace():
-            return "".join([*lines[:index], stream.getvalue(), *lines[index + 1 :]])
-    return text + ("" if text.endswith("\n") else "\n") + stream.getvalue()
-
-
-def _in_line(entry: dict[str, Any]) -> CommentedMap:
-    found = CommentedMap(entry)
-    found.fa.set_flow_style()
-    return found
+    return with_entry(text, "peers", name, entry)
 
 
 def credential(name: NameArgument, home: HomeOption = None) -> None:

@@ -31,6 +31,29 @@ SETTINGS_FILE = "tocsin.yaml"
 _POLICIES = "policies"
 
 
+# Of a direct collection: what enters there is what a person shares by name, and nothing keeps it out but markings
+# above its clearance.
+DIRECT = Policy(
+    "(direct)",
+    (
+        Rule(
+            id="shared",
+            match={"origin": (ANY_ORIGIN,)},
+            when=None,
+            then="allow",
+            redact=frozenset(),
+            keep=frozenset(),
+            reason="a person shared it with this reader by name",
+            places={},
+            reader_attributes=frozenset(),
+            depends_on_readers=False,
+            asks_for=frozenset(),
+            looks_inside=False,
+        ),
+    ),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """All that is in force together. `sha256` names it: over the names and texts of `files`, in order of name."""
@@ -47,7 +70,8 @@ class Configuration:
         return Limits(given.body, given.objects, given.object, given.depth, given.string)
 
     def policy_of(self, collection_key: str) -> Policy:
-        return self.policies[self.settings.collections[collection_key].policy]
+        collection = self.settings.collections[collection_key]
+        return DIRECT if collection.direct else self.policies[collection.policy]
 
     def readers(self, collection_key: str) -> tuple[Reader, ...]:
         """The readers of a collection, each once, in the order of the file."""
@@ -153,7 +177,7 @@ def _reserved_names(settings: Settings, document: Document) -> Iterator[Problem]
 def _missing_policies(settings: Settings, document: Document, known: set[str]) -> Iterator[Problem]:
     for key, collection in settings.collections.items():
         name = collection.policy
-        if name not in known:
+        if not collection.direct and name not in known:
             text = f"there is no {_POLICIES}/{name}.yaml{nearest(name, known)}"
             yield document.problem(("collections", key, "policy"), text)
 

@@ -611,6 +611,8 @@ def _stands_by_rule(docket: _Docket, case: _Case) -> bool:
     if case.subject.type in FREE_TYPES:
         return case.lineage.provenance.posted_here
     court = docket.court
+    if court.settings.direct:
+        return False  # nothing is there but what a person shared, and who is named as its creator
     decision = court.precedents.decide(case.value, case.lineage.provenance)
     stands = docket.stands(case.subject.id) is not State.OUT
     return isinstance(decision, Whole) or (isinstance(decision, Stuck) and stands)

@@ -38,7 +38,7 @@ async def publish(
     collection, Refused for an incident that was not made here.
     """
     known = await _collections(tx, key)
-    lifted = await _lift(tx, incident_ids, None if key is None else known[key]) if by_name else set()
+    lifted = await lift(tx, incident_ids, None if key is None else known[key]) if by_name else set()
     company = await _made_here(tx, incident_ids, others=lifted)
     words = await publications.publications(tx, [one.object_id for one in company])
     said = []
@@ -53,7 +53,7 @@ async def publish(
     return await release(tx, configuration, node, ids, now=now, keys=None if key is None else {key})
 
 
-async def _lift(tx: Transaction, object_ids: Sequence[str], place: str | None) -> set[str]:
+async def lift(tx: Transaction, object_ids: Sequence[str], place: str | None) -> set[str]:
     """What was taken back may be let in again, in one place or everywhere; what of it was taken back at all.
 
     What was taken back everywhere, and may come back to one place, stays out of each of the others.

@@ -55,7 +55,8 @@ class Court:
         object.__setattr__(self, "policy", self.configuration.policy_of(self.key))
         object.__setattr__(self, "readers", self.configuration.readers(self.key))
         allowing = (rule for rule in self.policy.rules if rule.then == "allow")
-        object.__setattr__(self, "hears_others", any("origin" in rule.match for rule in allowing))
+        hears_others = not self.settings.direct and any("origin" in rule.match for rule in allowing)
+        object.__setattr__(self, "hears_others", hears_others)
         object.__setattr__(self, "precedents", Precedents(self.policy, self.settings, self.readers))
 
 
@@ -178,7 +179,7 @@ class _Hearing:
     def _words(self, incident: str, id_: str) -> list[Publication]:
         """What counts here, the foremost first: a person's word for this collection alone, or all there are."""
         here = self.words.get((incident, id_, self.court.collection_id))
-        everywhere = self.words.get((incident, id_, OURS))
+        everywhere = None if self.court.settings.direct else self.words.get((incident, id_, OURS))
         if here is not None and here.state != "released":
             return [here]
         return [word for word in (everywhere, here) if word is not None]
@@ -202,6 +203,9 @@ class _Hearing:
         found = []
         for (party_id, collection_id), words in said.items():
             told = _one_content_each(words)
+            if self.court.settings.direct and party_id != OURS and not constant:
+                cover = self._cover(id_, id_)  # what others brought waits for a person here as well
+                told = [(v, s) for v, s in told if _reaches(cover, v) or (cover.upto and not v.versioned)]
             if party_id == OURS and not constant:
                 told = [(v, s) for v, s in told if any(_reaches(cover, v) for cover in covers.values())]
             elif party_id != OURS and collection_id != self.court.collection_id:
