@@ -41,6 +41,8 @@ COMMANDS: Mapping[str, str] = {
     "account": "people",
     "peer": "peers",
     "sync": "peers",
+    "pause": "emergency",
+    "resume": "emergency",
 }
 
 

@@ -6,12 +6,12 @@ import typer
 
 from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, proposed, run, session
-from tocsin.cli.wording import moment_text, zone
+from tocsin.cli.wording import moment_text, pause_as_value, pause_words, zone
 from tocsin.documents import nearest
 from tocsin.errors import BadFile, BadInput, NotFound
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import AccountSettings, PartySettings
-from tocsin.store import accounts, audit, parties
+from tocsin.store import accounts, audit, parties, pauses
 from tocsin.store.accounts import TokenInfo
 from tocsin.store.parties import Party
 from tocsin.store.transaction import Transaction
@@ -38,6 +38,7 @@ async def _list(given: str | None, *, as_json: bool) -> None:
         async with here.store.reading() as tx:
             known = {party.name: party for party in await parties.parties(tx)}
             tokens = await accounts.tokens(tx)
+            holding = await pauses.pauses(tx)
     settings = configuration.settings
     rows = []
     for name, party in {**settings.accounts, **settings.peers}.items():
@@ -54,16 +55,22 @@ async def _list(given: str | None, *, as_json: bool) -> None:
                     "writes": writes,
                     "tokens": [_token_as_value(one) for one in valid],
                     "suspended": known[name].suspended,
+                    "paused": pause_as_value(holding.get(known[name].id)),
                     "empty_page": party.empty_page,
                 }
             )
-        suspended = " suspended" if known[name].suspended else ""
+        marked = " suspended" if known[name].suspended else ""
+        marked += " paused" if known[name].id in holding else ""
         rows.append(
-            (name, _kind(party) + suspended, party.country or "?", " ".join(reads) or "—", " ".join(writes) or "—",
+            (name, _kind(party) + marked, party.country or "?", " ".join(reads) or "—", " ".join(writes) or "—",
              str(len(valid)))
         )  # fmt: skip
     if not as_json:
         show_table(("name", "kind", "country", "reads", "adds to", "tokens"), rows, wrap=("reads", "adds to"))
+        names = {party.id: name for name, party in known.items()}
+        for id_, found in holding.items():
+            who = f"{names[id_]}: " if id_ in names else ""
+            say(f"{who}{pause_words(found, zone(settings.node.timezone))}")
 
 
 def _kind(party: PartySettings) -> str:

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tocsin.stix.incident import Findings
+from tocsin.store.pauses import EVERYBODY, Pause
 
 # The ten categories in a list of incidents; `show` has them in full.
 EFFECT_WORDS = {
@@ -38,6 +40,17 @@ def zone(name: str) -> tzinfo:
 def moment_text(micros: int, tz: tzinfo) -> str:
     """`2025-03-14 03:12 EET`."""
     return datetime.fromtimestamp(micros // 1_000_000, tz).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def pause_words(found: Pause, tz: tzinfo) -> str:
+    """`paused since 2025-03-14 03:12 EET by mari: the token was seen on a forum`."""
+    everything = "everything is " if found.party_id == EVERYBODY else ""
+    return f"{everything}paused since {moment_text(found.since, tz)} by {found.by}: {found.because}"
+
+
+def pause_as_value(found: Pause | None) -> dict[str, Any] | None:
+    """For `--json`; None where no pause holds. `since` in microseconds."""
+    return {"since": found.since, "by": found.by, "because": found.because} if found else None
 
 
 def age(micros: int) -> str:
