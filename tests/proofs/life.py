@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -56,16 +57,16 @@ def _template() -> Path:
 @contextmanager
 def chance(seed: str) -> Iterator[Callable[[], None]]:
     """What the system calls random comes from a seed; what is given begins it anew."""
-    state = {"count": 0}
+    drawn: Counter[int] = Counter()
 
     def urandom(size: int) -> bytes:
-        state["count"] += 1
-        return hashlib.shake_128(f"{seed}/{state['count']}".encode()).digest(size)
+        drawn[size] += 1  # by size, for SQLAlchemy draws too, ten bytes for each statement that it writes
+        return hashlib.shake_128(f"{seed}/{size}/{drawn[size]}".encode()).digest(size)
 
     before, inner = os.urandom, random._urandom  # type: ignore[attr-defined]  # SystemRandom took it by name
     os.urandom = random._urandom = urandom  # type: ignore[attr-defined]  # as above
     try:
-        yield lambda: state.update(count=0)
+        yield drawn.clear
     finally:
         os.urandom, random._urandom = before, inner  # type: ignore[attr-defined]  # as above
 

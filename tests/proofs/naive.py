@@ -109,6 +109,8 @@ class Naive:
         before = self.stands.get(key, {}).get(told[0][0].id)
         if found and (before or not rest) and len(rest) < len(found):  # an error recalls nothing, and keeps out
             return [before._replace(kept=True, free=False)] if before else []
+        if not told[0][0].version:  # of an observable, whoever gave it before ourselves
+            return sorted(rest, key=lambda one: (one.told.by == "ours", one.into != key))
         rest.sort(key=lambda one: one.told.version, reverse=True)
         return sorted(rest, key=lambda one: (one.told.by != "ours", one.form == "copy" and one.told.by != "ours"))
 

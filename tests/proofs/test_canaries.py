@@ -102,7 +102,7 @@ async def test_readers_find_what_is_permitted_and_no_byte_more(part):
             assert not faults, said(world, "\n".join(faults))
             for state in opinion.naive.stands.values():
                 forms.update(one.form for one in state.values())
-    if not ALONE:  # else nothing was shown
+    if not ALONE and IN_PROCESS // GRAPHS >= 8 * PARTS:  # else it may be that nothing was shown
         assert min(forms["whole"], forms["copy"], forms["closed"]) > 0, forms
 
 

@@ -1,0 +1,151 @@
+"""What a reader can ask depends on nothing but his permitted view: two pasts that he may not tell apart give him,
+under the same clock and the same chance, the same bytes from every surface.
+
+`TOCSIN_TEST_PAIRS=20000` compares more pairs, `TOCSIN_TEST_SEED` others. A failure names how to see it again.
+"""
+
+import json
+import os
+import random
+from collections import Counter
+
+import httpx2
+import pytest
+
+import crawl
+from crawl import Answer
+from graphs import World, make_world
+from life import TAXII, Beginning, Life, beginning, chance, living
+from naive import DEFINITIONS
+from tocsin.stix.objects import keyed_id
+from variations import Timeline, readable, timeline, variation
+
+SEED = os.environ.get("TOCSIN_TEST_SEED", "20260301")
+PAIRS = int(os.environ.get("TOCSIN_TEST_PAIRS", "120"))
+ALONE = os.environ.get("TOCSIN_TEST_WORLD")
+VARIATIONS = 6  # of one past
+PARTS = 2 if PAIRS < 1000 else 64
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_who_may_not_tell_two_pasts_apart_gets_the_same_bytes(part):
+    compared: Counter[str] = Counter()
+    numbers = [int(ALONE)] if ALONE else range(part, max(PARTS, PAIRS // VARIATIONS), PARTS)
+    for number in numbers:
+        compared["pairs"] += await compare_pasts(number)
+    if not ALONE:
+        assert compared["pairs"] >= len(numbers) * VARIATIONS // 2, "too few variations were found to say anything"
+
+
+async def compare_pasts(number: int) -> int:
+    seed = f"{SEED}/pasts/{number}"
+    dice = random.Random(seed)
+    world, donor = make_world(seed, [0], most=14), make_world(seed, [1], most=14)
+    readers = sorted({name for one in world.settings["collections"].values() for name in one["readers"]})
+    name = "writer" if "writer" in readers and dice.random() < 0.5 else dice.choice(readers)
+    happened = timeline(world)
+    ids = sorted({one.id for other in (world, donor) for one in other.told()})
+    sought = [*dice.sample(ids, min(5, len(ids))), crawl.UNKNOWN]
+    others = [other for _ in range(4 * VARIATIONS) if (other := variation(world, donor, happened, name, dice))]
+    others = others[:VARIATIONS]
+    with chance(seed) as anew:
+        async with beginning(world) as start:
+            expected = await transcript(start, happened, name, sought, donor, anew)
+            for count, other in enumerate(others):
+                found = await transcript(start, other, name, sought, donor, anew)
+                if found != expected:
+                    pytest.fail(_difference(world, name, count, expected, found, happened, other))
+    return len(others)
+
+
+async def transcript(
+    start: Beginning, happened: Timeline, name: str, sought: list[str], donor: World, anew
+) -> list[Answer]:
+    """All that a reader gets after this past, and after he has posted something himself."""
+    world = start.world
+    async with living(world, start) as life:
+        elapsed = 0
+        for at, step in happened:
+            await life.step(step, at - elapsed)
+            elapsed = at
+        life.clock["at"] += (100_000 - elapsed) * 1_000_000
+        anew()
+        async with life.asking() as client:
+            answers = await _asked(life, client, name, sought)
+            for key, settings in world.settings["collections"].items():
+                if name in settings["writers"]:
+                    answers += await _post(life, client, name, settings["id"], donor, sought)
+                    answers += await _asked(life, client, name, sought)
+    return answers
+
+
+async def _asked(life: Life, client: httpx2.AsyncClient, name: str, sought: list[str]) -> list[Answer]:
+    headers, collections = life.headers(name), life.world.settings["collections"]
+    answers = await crawl.around(client, headers, [one["id"] for one in collections.values() if name not in one["readers"]])
+    for key in readable(life.world, name):
+        id_ = collections[key]["id"]
+        answers += await crawl.read(client, id_, headers, limit=3)
+        answers += await crawl.look_for(client, id_, headers, sought)
+        for more in (
+            "objects/?match[type]=incident,relationship,identity",
+            "objects/?added_after=2026-03-01T12:03:10.000000Z",
+            "manifest/?match[version]=first",
+            "objects/?match[spec_version]=2.0",
+            "objects/?limit=0",
+            "objects/?next=nothing",
+        ):
+            answers.append(await crawl.ask(client, f"/exchange/collections/{id_}/{more}", headers))
+    return answers
+
+
+async def _post(
+    life: Life, client: httpx2.AsyncClient, name: str, collection: str, donor: World, sought: list[str]
+) -> list[Answer]:
+    """A writer posts something new, and what may be known of already, seen or unseen.
+
+    Not what has no version of its own, which is dated by its first receipt here, whoever brought it; nor creators and
+    definitions, which others' words may let in beside what is posted.
+    """
+    objects = [_note(sought)]
+    for one in [*life.world.told(), *donor.told()]:
+        known = {value["id"] for value in objects}
+        left_out = "modified" not in one.value or one.value["type"] in ("identity", *DEFINITIONS)
+        if one.id in sought and one.by not in ("ours", name) and one.id not in known and not left_out:
+            objects.append(one.value)
+    headers = life.headers(name) | {"Content-Type": TAXII}
+    body = json.dumps({"objects": objects}).encode()
+    answer = await crawl.ask(client, f"/exchange/collections/{collection}/objects/", headers, "POST", body)
+    status = json.loads(answer.body).get("id", "nothing")
+    return [answer, await crawl.ask(client, f"/exchange/status/{status}/", headers)]
+
+
+def _note(about: list[str]) -> dict[str, object]:
+    return {
+        "type": "note",
+        "spec_version": "2.1",
+        "id": keyed_id(b"posted", "note", *about),
+        "created": "2026-03-02T00:00:00.000Z",
+        "modified": "2026-03-02T00:00:00.000Z",
+        "content": "did you see this?",
+        "object_refs": about,
+    }
+
+
+def _difference(
+    world: World, name: str, count: int, expected: list[Answer], found: list[Answer], past: Timeline, other: Timeline
+) -> str:
+    lines = [f"{name} tells past {count} from the first, of {world.seed}"]
+    for one, two in zip(expected, found, strict=False):
+        if one != two:
+            lines += [f"{one.asked} / {two.asked}", one.bytes.decode()[:3000], "--", two.bytes.decode()[:3000]]
+            break
+    lines += ["what happened only then:", *(_said(at, step) for at, step in past if (at, step) not in other)]
+    lines += ["what happened only now:", *(_said(at, step) for at, step in other if (at, step) not in past)]
+    number = world.seed.rpartition("/")[2]
+    again = f"TOCSIN_TEST_SEED={SEED} TOCSIN_TEST_WORLD={number} pytest tests/proofs/test_noninterference.py"
+    return "\n".join([*lines, f"again: {again}"])
+
+
+def _said(at: int, step) -> str:
+    told = ", ".join(f"{one.id} ({one.role})" if one.role else one.id for one in step.told)
+    return f"  {at} {step.what} {step.by} {step.where} {told} {' '.join(step.ids)}"
