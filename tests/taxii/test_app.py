@@ -20,7 +20,7 @@ async def test_the_descriptor_is_public_and_names_the_node_and_its_identity(node
     assert answer.headers["Content-Type"] == "application/json"
     body = answer.json()
     identity = body.pop("identity")
-    log = ["names", "digest", "news"]
+    log = ["names", "digest", "news", "acknowledgements"]
     assert body == {"tocsin": 1, "name": "CERT Alpha", "taxii": "/taxii2/", "changes": True, "log": log}
     assert identity["id"] == Us(node.home.namespace()).identity
     assert (identity["type"], identity["name"]) == ("identity", "CERT Alpha")

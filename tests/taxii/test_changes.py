@@ -149,9 +149,13 @@ async def test_who_was_let_in_again_is_told_what_was_withdrawn_meanwhile_of_what
     ]
 
 
-async def test_who_is_no_longer_a_reader_reads_no_changes(node):
+async def test_who_is_no_longer_a_reader_is_told_of_nothing_that_stands(node):
+    await node.fill([indicator(1)])
     await admit(node, "walt")
-    assert (await node.get("changes/")).status_code == 404
+    await node.fill([indicator(2)])
+    assert (await read(node))["entries"] == []
+    for path in ("", "objects/", "manifest/", "changes/content/?at=" + at(1), "digest/"):
+        assert (await node.get(path)).status_code == 404
 
 
 async def test_changes_are_read_with_the_rights_of_reading(node):

@@ -153,7 +153,8 @@ async def take_answers(
         ],
     )
     if new:
-        details = {"collection": collection_id, **Counter(one.outcome for one in new)}
+        details: dict[str, object] = {"collection": collection_id}
+        details |= Counter(one.outcome for one in new)
         await audit.append(tx, "acknowledged", party.name, details, now)
         await recount(tx, configuration, {one.object_id for one in new})
     return taken

@@ -6,7 +6,7 @@ only add to is 403, and 404 in `news`). Positions are timestamps of six digits, 
 strictly increase; they are no times. Properties that are not named here are to be ignored.
 
 `/.well-known/tocsin.json` (public) says `"changes": true`, and in the list `log` which of the others are there:
-`names` (`content=no` and `changes/content/`), `digest`, `news`.
+`names` (`content=no` and `changes/content/`), `digest`, `news`, `acknowledgements` (their own chapter).
 
 What happened in a log, oldest first:
 `/exchange/collections/{id}/changes/?after=<position>&epoch=<epoch>&content=no&limit=<n>`
@@ -24,6 +24,10 @@ What happened in a log, oldest first:
     An entry that was replaced later is not told, since what replaced it is; a withdrawal is told only to who may
     have held the object, that is, if it stood during a grant of his, one that ended since too. `prune`: it is no
     longer kept here; what readers hold is their affair.
+
+    Who no longer may read the collection, but still stands in `tocsin.yaml`, is told here, and nowhere else, of
+    each `withdraw` and `revoke` of what he was offered, until he has acknowledged it (see `acknowledgements`),
+    without `object`.
 
     A page has 1000 entries at most (500 without `limit`) and 8 MiB of objects. Where there is none, `position` is
     `after`.
@@ -62,20 +66,25 @@ there, and no longer holds on this log's word what it does not tell. Nothing is 
 kept stays in the log as `prune`.
 """
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tocsin.errors import BadInput, Problem
+from tocsin.errors import BadInput, Problem, Unavailable
+from tocsin.sharing.notices import has_heard, read_notices
 from tocsin.sharing.page import read_changes, read_contents, was_told
 from tocsin.stix.objects import from_micros
-from tocsin.store import releases
+from tocsin.store import acknowledgements, releases
 from tocsin.store.pages import ChangePage, ChangeRow
 from tocsin.taxii.endpoint import Exchange, Visit, answer, visiting
 from tocsin.taxii.query import DEFAULT_LIMIT, Cursor, read_limit, read_parameters, read_position
 from tocsin.taxii.resources import dump
+from tocsin.taxii.rights import Heard, hearing
+
+log = logging.getLogger(__name__)
 
 JSON_TYPE = "application/json"
 MOST_POSITIONS = 200  # of one question for contents: as many as any proxy takes in an address
@@ -89,15 +98,21 @@ async def get_changes(exchange: Exchange, request: Request) -> Response:
     """What happened in this log after a position, oldest first."""
     parameters = read_parameters(request.scope["query_string"], _CHANGES)
     async with visiting(exchange, request) as visit:
-        collection = visit.rights.readable(request.path_params["collection"])
+        collection = await hearing(visit.tx, visit.rights, request.path_params["collection"])
         after = _after(parameters.get("after", ""), Cursor(exchange.cursor_key, collection.id))
         limit = read_limit(parameters["limit"]) if "limit" in parameters else DEFAULT_LIMIT
         content = _wants_content(parameters.get("content", "yes"))
         epoch = await releases.epoch(visit.tx, collection.id)
-        if "epoch" in parameters and not await _continues(visit, collection.id, parameters["epoch"], epoch, after):
+        if "epoch" in parameters and not await _continues(visit, collection, parameters["epoch"], epoch, after):
             return _gap(epoch)
         party_id = visit.caller.party.id
-        changes = await read_changes(visit.tx, collection.id, party_id, after, limit, content=content)
+        if collection.former:
+            changes = await read_notices(visit.tx, collection.id, party_id, after, limit)
+        else:
+            changes = await read_changes(visit.tx, collection.id, party_id, after, limit, content=content)
+        known = await acknowledgements.reads_changes(visit.tx, party_id, collection.id)
+    if not known:
+        await _note_reader(exchange, party_id, collection.id)
     position = changes.rows[-1].position if changes.rows else after
     head = {"more": changes.more, "position": from_micros(position), "epoch": epoch}
     return await answer(request, _with_entries(head, changes), media_type=JSON_TYPE)
@@ -135,9 +150,21 @@ def _positions(text: str) -> Sequence[int]:
     return [read_position(part, "at") for part in named]
 
 
-async def _continues(visit: Visit, collection_id: str, asked: str, epoch: str, after: int) -> bool:
+async def _continues(visit: Visit, collection: Heard, asked: str, epoch: str, after: int) -> bool:
     """Whether who comes from a position had it from this log, as it is now."""
-    return asked == epoch and await was_told(visit.tx, collection_id, visit.caller.party.id, after)
+    told = has_heard if collection.former else was_told
+    return asked == epoch and await told(visit.tx, collection.id, visit.caller.party.id, after)
+
+
+async def _note_reader(exchange: Exchange, party_id: str, collection_id: str) -> None:
+    """Note that this reader can be told of withdrawals. Where nothing can be written now, he still has his
+    answer: it is noted with another."""
+    try:
+        async with exchange.store.writing() as tx:
+            if not await acknowledgements.reads_changes(tx, party_id, collection_id):
+                await acknowledgements.note_reads_changes(tx, party_id, collection_id, await tx.now())
+    except Unavailable as why:
+        log.warning("cannot note that a reader reads changes: %s", why)
 
 
 def _gap(epoch: str) -> Response:

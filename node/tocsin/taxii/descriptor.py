@@ -9,7 +9,7 @@ from tocsin.taxii.endpoint import Exchange, answer
 from tocsin.taxii.resources import DISCOVERY, absolute, dump
 from tocsin.taxii.rights import configured
 
-_LOG = ("names", "digest", "news")  # what `changes` describes beside the feed itself
+_LOG = ("names", "digest", "news", "acknowledgements")  # what `changes` describes beside the feed itself
 
 
 async def get_descriptor(exchange: Exchange, request: Request) -> Response:

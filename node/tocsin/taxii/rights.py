@@ -8,7 +8,7 @@ from tocsin.errors import NotAllowed, NotFound, Refused, Unavailable
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import CollectionSettings, EmptyPage
 from tocsin.sharing.apply import in_force, parsed
-from tocsin.store import accounts, releases
+from tocsin.store import accounts, grants, releases
 from tocsin.store.moment import Moment
 from tocsin.store.transaction import Store, Transaction
 
@@ -59,6 +59,31 @@ class Rights:
         if not offered.can_write:
             raise NotAllowed("You may read this collection, but not add to it.")
         return offered
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A log that the caller is told of. `former`: he may no longer read it, and is told of what was taken back of
+    what he was offered, and of nothing else."""
+
+    id: str
+    former: bool
+
+
+async def hearing(tx: Transaction, rights: Rights, named: str) -> Heard:
+    """The log that the caller reads, or once did, by id or alias.
+
+    Raises NotFound, or NotAllowed for a collection that he may only add to and never read.
+    """
+    offered = next((one for one in rights.offered if named in (one.id, one.key)), None)
+    if offered is not None and offered.can_read:
+        return Heard(offered.id, former=False)
+    for row in await releases.collections(tx):
+        if named in (row.id, row.key):
+            given = await grants.grants(tx, party_id=rights.caller.party.id, collection_id=row.id)
+            if any(grant.role == "reader" for grant in given):
+                return Heard(row.id, former=True)
+    return Heard(rights.readable(named).id, former=False)
 
 
 async def configured(tx: Transaction) -> Configuration:

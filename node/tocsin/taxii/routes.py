@@ -2,7 +2,18 @@
 
 from starlette.routing import Route
 
-from tocsin.taxii import changes, collections, descriptor, digest, discovery, manifest, news, objects, status
+from tocsin.taxii import (
+    acknowledgements,
+    changes,
+    collections,
+    descriptor,
+    digest,
+    discovery,
+    manifest,
+    news,
+    objects,
+    status,
+)
 from tocsin.taxii.endpoint import Exchange, resource
 from tocsin.taxii.resources import API_ROOT, DISCOVERY
 
@@ -24,6 +35,7 @@ def routes(exchange: Exchange) -> list[Route]:
         f"{_OBJECT}versions/": {"GET": objects.get_versions},  # §5.8
         f"{_COLLECTION}changes/": {"GET": changes.get_changes},
         f"{_COLLECTION}changes/content/": {"GET": changes.get_content},
+        f"{_COLLECTION}acknowledgements/": {"POST": acknowledgements.acknowledge},
         f"{_COLLECTION}digest/": {"GET": digest.get_digest},
         f"{API_ROOT}news/": {"GET": news.get_news},
         "/.well-known/tocsin.json": {"GET": descriptor.get_descriptor},
