@@ -219,10 +219,19 @@ class PeerClient:
         Raises PeerAnswered for another status, Unreadable for another media type or too large an answer,
         PeerFailed for what kept the peer from answering within the bounds; each in words for a person.
         """
+        return await self._answer(url, params, accept)
+
+    async def post(self, url: str, body: bytes) -> Answer:
+        """The answer to JSON that is posted; what is posted may arrive twice. Raises as `get` does."""
+        return await self._answer(url, None, JSON_TYPE, body)
+
+    async def _answer(
+        self, url: str, params: Mapping[str, str] | None, accept: str, body: bytes | None = None
+    ) -> Answer:
         url = self.resolve(self.url, url)
         try:
             async with self._two_at_a_time, self._timed():
-                return await self._attempts(url, params, accept)
+                return await self._attempts(url, params, accept, body)
         except TimeoutError as why:
             if self.waited >= self.bounds.altogether:
                 text = f"{self.name} kept us waiting for more than {self.bounds.altogether:g} s in one cycle"
@@ -245,11 +254,13 @@ class PeerClient:
         finally:
             self.waited += clock() - began
 
-    async def _attempts(self, url: str, params: Mapping[str, str] | None, accept: str) -> Answer:
+    async def _attempts(
+        self, url: str, params: Mapping[str, str] | None, accept: str, body: bytes | None
+    ) -> Answer:
         attempt = 1
         while True:
             try:
-                return await self._ask(url, params, accept)
+                return await self._ask(url, params, accept, body)
             except PeerAnswered as why:
                 pause = self._pause(why, attempt)
                 if pause is None:
@@ -265,8 +276,11 @@ class PeerClient:
         pause = float(asked) if re.fullmatch(r"[0-9]{1,6}", asked) else 0.25 * 2.0**attempt
         return pause if pause <= self.bounds.pause else None
 
-    async def _ask(self, url: str, params: Mapping[str, str] | None, accept: str) -> Answer:
-        async with self._http.stream("GET", url, params=params, headers={"Accept": accept}) as response:
+    async def _ask(self, url: str, params: Mapping[str, str] | None, accept: str, posted: bytes | None) -> Answer:
+        method, headers = "GET", {"Accept": accept}
+        if posted is not None:
+            method, headers = "POST", {"Accept": accept, "Content-Type": JSON_TYPE}
+        async with self._http.stream(method, url, params=params, headers=headers, content=posted) as response:
             self.skew = _skew(response.headers.get("date"), time.time())
             if response.status_code != 200:
                 raise self._answered(response)  # its body is not read
