@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, text
 
+from tocsin.store import seals
 from tocsin.store.question import Question
 from tocsin.store.tables import configuration
 from tocsin.store.transaction import Transaction
@@ -54,7 +55,9 @@ async def apply(tx: Transaction, files: Mapping[str, str], sha256: str, now: int
         .values(sha256=sha256, files=dict(files), applied=now)
         .returning(configuration.c.seq)
     )
-    return int(made.scalar_one())
+    number = int(made.scalar_one())
+    await seals.seal_rest(tx, seals.CONFIGURATION, now)
+    return number
 
 
 async def history(tx: Transaction) -> list[AppliedConfiguration]:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     update,
 )
 
+from tocsin.store import seals
 from tocsin.store.releases import collections, lock
 from tocsin.store.tables import grant
 from tocsin.store.transaction import Transaction, in_batches
@@ -37,13 +38,16 @@ async def set_grants(tx: Transaction, wanted: Collection[tuple[str, str, Role]],
     heads = await lock(tx, [row.id for row in await collections(tx)])
     holding = await grants(tx, holding=True)
     held = {(given.party_id, given.collection_id, given.role) for given in holding}
-    for party_id, collection_id, role in sorted(held - set(wanted)):
+    ending, giving = sorted(held - set(wanted)), sorted(set(wanted) - held)
+    before = await seals.last(tx, seals.GRANTS_ENDED) if ending else None
+    ended = now if before is None else max(now, before.last + 1)  # what ends later is sealed later
+    for party_id, collection_id, role in ending:
         await tx.connection.execute(
             update(grant)
             .where(
                 g.party_id == party_id, g.collection_id == collection_id, g.role == role, g.last_position.is_(None)
             )
-            .values(last_position=heads[collection_id].last_position, ended=now)
+            .values(last_position=heads[collection_id].last_position, ended=ended)
         )
     rows = [
         {
@@ -53,10 +57,13 @@ async def set_grants(tx: Transaction, wanted: Collection[tuple[str, str, Role]],
             "first_position": heads[collection_id].last_position,
             "given": now,
         }
-        for party_id, collection_id, role in sorted(set(wanted) - held)
+        for party_id, collection_id, role in giving
     ]
     for batch in in_batches(rows):
         await tx.connection.execute(grant.insert(), batch)
+    for log, written in ((seals.GRANTS, giving), (seals.GRANTS_ENDED, ending)):
+        if written:
+            await seals.seal_rest(tx, log, now)
 
 
 async def grants(

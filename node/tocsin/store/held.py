@@ -184,11 +184,12 @@ class Fresh:
         """Whether this is a version of a fresh object."""
         return seq in self._ids
 
-    def size(self, seq: int) -> int | None:
-        """The bytes of a version of a fresh object; None for any other."""
+    def content(self, seq: int) -> tuple[int, str] | None:
+        """The bytes and the SHA-256 of a version of a fresh object; None for any other."""
         if (id_ := self._ids.get(seq)) is None:
             return None
-        return len(self._kept[id_][seq].version.raw)
+        version = self._kept[id_][seq].version
+        return len(version.raw), version.sha256
 
     def sources(self, seq: int) -> list[Source]:
         """Every source's word on a version of a fresh object, withdrawn ones too, nearest first."""

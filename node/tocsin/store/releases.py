@@ -8,7 +8,7 @@ copies, postings, statuses, grants.
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from tocsin.errors import NotFound, Refused
-from tocsin.store import bulk
+from tocsin.store import bulk, seals
 from tocsin.store.log import Current, Entry, Form, Head, Op, write
 from tocsin.store.names import moves
 from tocsin.store.question import Lists, Question
@@ -222,7 +222,7 @@ async def append(
     for batch in in_batches(writing.demoted):
         demoted = update(release).where(r.collection_id == collection_id, r.position.in_(batch))
         await tx.connection.execute(demoted.values(last=False))
-    sizes = await _sizes(tx, {line.version_seq for line in writing.lines if line.current})
+    contents = await _contents(tx, {line.version_seq for line in writing.lines if line.op in ("put", "revoke")})
     rules = {tuple(line.rules): bulk.as_json(list(line.rules)) for line in writing.lines}
     rows = [
         (
@@ -234,7 +234,7 @@ async def append(
             line.version_seq,
             line.type,
             line.form,
-            sizes[line.version_seq] if line.current else 0,  # nothing else is ever served
+            contents[line.version_seq].size if line.current else 0,  # nothing else is ever served
             line.hops,
             rules[tuple(line.rules)],
             configuration_sha256,
@@ -248,6 +248,24 @@ async def append(
     tx.fresh.wrote(log_of(collection_id), {line.object_id for line in writing.lines})
     tx.wrote(len(rows))
     await _MOVE_HEAD.ask(tx, id=collection_id, position=writing.head.last_position, number=writing.head.standing)
+    sealed = [
+        (
+            line.position,
+            line.op,
+            line.object_id,
+            line.type,
+            line.version_seq,
+            line.version_key,
+            contents[line.version_seq].sha256 if line.op in ("put", "revoke") else "",
+            line.form,
+            line.hops,
+            rules[tuple(line.rules)],
+            configuration_sha256,
+            now,
+        )
+        for line in writing.lines
+    ]
+    await seals.seal_appended(tx, collection_id, sealed, now, is_first=before.last_position == 0)
     tx.heads[collection_id] = writing.head
     return [
         Appended(line.position, line.op, line.object_id, line.version_key, line.again) for line in writing.lines
@@ -316,15 +334,20 @@ async def _current(tx: Transaction, collection_id: str, object_ids: Iterable[str
     return found
 
 
-async def _sizes(tx: Transaction, seqs: Set[int]) -> dict[int, int]:
+class _Content(NamedTuple):
+    size: int
+    sha256: str
+
+
+async def _contents(tx: Transaction, seqs: Set[int]) -> dict[int, _Content]:
     v = object_version.c
-    found = {seq: size for seq in seqs if (size := tx.fresh.size(seq)) is not None}
+    found = {seq: _Content(*known) for seq in seqs if (known := tx.fresh.content(seq)) is not None}
     for batch in in_batches(sorted(seqs - found.keys())):
-        rows = await tx.connection.execute(select(v.seq, func.length(v.raw)).where(v.seq.in_(batch)))
-        for seq, size in rows:
+        rows = await tx.connection.execute(select(v.seq, func.length(v.raw), v.sha256).where(v.seq.in_(batch)))
+        for seq, size, sha256 in rows:
             if size is None:
                 raise NotFound("the content of a version to be released is no longer kept")
-            found[seq] = size
+            found[seq] = _Content(size, sha256)
     if missing := seqs - found.keys():
         raise NotFound(f"no object version has the number {min(missing)}")
     return found
