@@ -11,6 +11,7 @@ a word binds its source only, and what is authentic wins over what is asserted, 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal, NamedTuple
 
 from tocsin.errors import BadInput
@@ -20,12 +21,17 @@ from tocsin.sharing.release import Outcome, release_before, sit
 from tocsin.stix.canonical import LIMITS, Limits, peek
 from tocsin.stix.objects import ObjectVersion, from_micros, read_object, version_key
 from tocsin.stix.validate import problems
-from tocsin.store import audit, copies, objects, postings, releases
+from tocsin.store import audit, copies, objects, parties, postings, releases
 from tocsin.store.objects import HeldVersion, Source, Word
 from tocsin.store.parties import Party
 from tocsin.store.transaction import Transaction
 
 State = Literal["stored", "duplicate", "quarantined", "refused"]
+
+# How far ahead of our clock a peer may date an object. Two clocks that are each a day off, in opposite directions,
+# disagree by two days, and still nothing is to be lost; what is dated later would outrank for longer than that
+# whatever its creator says afterwards.
+AHEAD = timedelta(days=3)
 
 
 class Read(NamedTuple):
@@ -250,6 +256,8 @@ async def _take(
         held=await objects.offered(tx, ids),
         standing=await _posted_by(tx, collection_id, ids) if posted else {},
         copies=frozenset(await copies.originals_of(tx, ids)),
+        themselves=await _speaking_for_themselves(tx, party, ids),
+        latest=version_key(from_micros(now + AHEAD // timedelta(microseconds=1))),
         posted=posted,
     )
     entering: list[int] = []
@@ -259,7 +267,7 @@ async def _take(
         if item.version is None or item.refusal is not None:
             continue
         earlier = let_in.setdefault(item.version.id, [])
-        answers[index] = door.claims_too_much(item.version, earlier)
+        answers[index] = door.claims_too_much(item.version, item.hops, earlier)
         if answers[index] is None:
             earlier.append(item.version)
             entering.append(index)
@@ -271,9 +279,10 @@ async def _take(
         word = door.word(version, one.seq, offered[index].hops, now)
         known = any(_same_word(word, source) for source in said.get(one.seq, ()))
         known = known or one.seq in words  # twice in one offer
-        answers[index] = _received("duplicate" if known else "stored", version, "", one.version)
+        remark = "" if known else door.remark(version, word)
+        answers[index] = _received("duplicate" if known else "stored", version, remark, one.version)
         words[one.seq] = word
-    await objects.set_words(tx, words.values())
+    await objects.set_words(tx, [*door.outspoken(versions, now), *words.values()])
     names = [(one.seq, version.named) for version, one in zip(versions, stored, strict=True) if one.new]
     await objects.note_references(tx, names)
     return [answer for answer in answers if answer is not None]
@@ -291,6 +300,14 @@ async def _posted_by(tx: Transaction, collection_id: str, ids: Sequence[str]) ->
     }
 
 
+async def _speaking_for_themselves(tx: Transaction, party: Party, ids: Sequence[str]) -> frozenset[str]:
+    """Those of the ids that are the identities of other peers' own nodes."""
+    if not any(id_.startswith("identity--") for id_ in ids):
+        return frozenset()
+    everybody = await parties.parties(tx)
+    return frozenset(one.identity_id for one in everybody if one.identity_id and one.id != party.id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Door:
     """What is known at the door about who brings something, and what is held of it already."""
@@ -301,9 +318,13 @@ class _Door:
     held: Mapping[str, Sequence[HeldVersion]]
     standing: Mapping[str, str]  # who posted what stands in the collection that is posted into
     copies: frozenset[str]  # those of the ids that are redacted copies of ours
+    themselves: frozenset[str]  # identities that other peers' own nodes speak for
+    latest: str  # the key of the latest date that is believed
     posted: bool
 
-    def claims_too_much(self, version: ObjectVersion, let_in: Sequence[ObjectVersion]) -> Received | None:
+    def claims_too_much(
+        self, version: ObjectVersion, hops: int, let_in: Sequence[ObjectVersion]
+    ) -> Received | None:
         """The answer to an object that speaks for somebody its bringer is not; None when it does not.
 
         `let_in`: what came through the door before it in the same offer, of the same object.
@@ -316,13 +337,16 @@ class _Door:
             return _received("quarantined", version, "this id is ours, and only this node makes versions of it")
         if version.creator == self.node.identity or version.id == self.node.identity:
             return _received("quarantined", version, "it speaks in the name of this node, which did not make it")
+        if not self.posted and not same and self._dated_ahead(version):
+            reason = f"it is dated more than {AHEAD.days} days ahead of this node's clock"
+            return _received("quarantined", version, reason)
         if any(one.sha256 != version.sha256 and self._brought(one, version) for one in held) or any(
             one.sha256 != version.sha256 and _is_same_version(one, version) for one in let_in
         ):
             reason = "the same source gave other content for this very version: a change is a new version"
             return _received("quarantined", version, reason)
         # STIX 2.1 §3.2: versions are its creator's affair. (A writer learns nothing of what others brought.)
-        if not self.posted and any(one.versioned and one.creator != version.creator for one in held):
+        if not self.posted and self._changes_creator(version, hops, held):
             return _received("quarantined", version, "an object's creator never changes, and this is another one")
         poster = self.standing.get(version.id)
         if poster is not None and poster != self.party.id and not same:
@@ -343,15 +367,60 @@ class _Door:
             and _offers(held, self.party, self.collection_id)
         )
 
+    def _dated_ahead(self, version: ObjectVersion) -> bool:
+        dates = (version.value.get("created"), version.value.get("modified"))
+        return any(isinstance(date, str) and version_key(date) > self.latest for date in dates)
+
+    def _changes_creator(self, version: ObjectVersion, hops: int, held: Sequence[HeldVersion]) -> bool:
+        """Whether it says of what is held that somebody else created it. Who was merely said to have done so keeps
+        its creator's own node out as little as what a peer said of another peer itself."""
+        if self._is_itself(version, hops):
+            return False
+        if version.id in self.themselves and version.creator == self.party.identity_id is not None:
+            return True
+        others = [one for one in held if one.versioned and one.creator != version.creator]
+        return any(one.authentic for one in others) or bool(others and not self._authentic(version, hops))
+
+    def _is_itself(self, version: ObjectVersion, hops: int) -> bool:
+        """Whether a peer's node tells of that peer."""
+        return not self.posted and hops == 0 and version.id == self.party.identity_id
+
+    def _authentic(self, version: ObjectVersion, hops: int) -> bool:
+        """Whether its creator's own node says it; of a peer, nobody else's does."""
+        pinned = self.party.identity_id
+        if pinned is None or hops or version.id in self.themselves:
+            return False
+        return pinned in (version.creator, version.id)
+
+    def outspoken(self, versions: Iterable[ObjectVersion], now: int) -> list[Word]:
+        """What others said of this peer as if it were theirs, now that it tells of itself: mere assertions."""
+        return [
+            Word(one.seq, said.party_id, said.collection_id, said.word, authentic=False, hops=said.hops, at=now)
+            for version in versions
+            if self._is_itself(version, 0)
+            for one in self.held.get(version.id, ())
+            for said in one.sources
+            if said.authentic and said.party_id != self.party.id
+        ]
+
+    def remark(self, version: ObjectVersion, word: Word) -> str:
+        """What an operator should know of something that is taken in all the same: its creator said two things."""
+        if not word.authentic or version.version is None or version.revoked:
+            return ""
+        key = version_key(version.version)
+        held = self.held.get(version.id, ())
+        if any(one.authentic and one.version_key == key and one.sha256 != version.sha256 for one in held):
+            return "its creator's node gave other content for this very version elsewhere; the lower hash counts"
+        return ""
+
     def word(self, version: ObjectVersion, seq: int, hops: int, now: int) -> Word:
         """What the bringer says: authentic from the creator's own node, asserted from anybody else."""
-        pinned = self.party.identity_id
         return Word(
             seq,
             self.party.id,
             self.collection_id,
             "revoke" if version.revoked else "put",
-            authentic=pinned is not None and hops == 0 and pinned in (version.creator, version.id),
+            authentic=self._authentic(version, hops),
             hops=hops,
             at=now,
             creator=version.creator,
