@@ -24,12 +24,14 @@ from tocsin.taxii.client import (
 @dataclass(frozen=True, slots=True)
 class Contact:
     """What was found: how the peer speaks, for whom (a node's STIX identity), the collection to read, and what a
-    node tells of its log beside the changes."""
+    node tells of its log beside the changes. `former`: the node no longer offers it to us, and still tells us what
+    it takes back."""
 
     protocol: Protocol
     identity: str | None
     collection: RemoteCollection
     log: frozenset[str] = frozenset()
+    former: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Offer:
     descriptor: Descriptor | None
     collections: tuple[RemoteCollection, ...]
     closed: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
 
 
 async def look_around(client: PeerClient) -> Offer:
@@ -58,7 +61,7 @@ async def look_around(client: PeerClient) -> Offer:
             last = why
     if last is not None and len(closed) == len(roots):
         raise last
-    return Offer(descriptor, tuple(found), tuple(closed))
+    return Offer(descriptor, tuple(found), tuple(closed), tuple(roots))
 
 
 async def discover(client: PeerClient, wanted: str, known: Pull) -> Contact:
@@ -68,6 +71,9 @@ async def discover(client: PeerClient, wanted: str, known: Pull) -> Contact:
     `known` has pinned.
     """
     offer = await look_around(client)
+    former = _former(wanted, known, offer)
+    if former is not None and offer.descriptor is not None:
+        return Contact("tocsin", offer.descriptor.identity, former, offer.descriptor.log, former=True)
     collection = choose(client.name, wanted, known.collection_id, offer.collections)
     protocol: Protocol = "tocsin" if offer.descriptor else "taxii"
     if known.protocol == "tocsin" and offer.descriptor is None:
@@ -75,6 +81,18 @@ async def discover(client: PeerClient, wanted: str, known: Pull) -> Contact:
     identity = offer.descriptor.identity if offer.descriptor else None
     log = offer.descriptor.log if offer.descriptor else frozenset[str]()
     return Contact(known.protocol or protocol, identity, collection, log)
+
+
+def _former(wanted: str, known: Pull, offer: Offer) -> RemoteCollection | None:
+    """The collection that was read before and is no longer offered, where the node goes on telling of it."""
+    pinned = known.collection_id
+    if pinned is None or known.cursor is None or known.protocol != "tocsin" or offer.descriptor is None:
+        return None
+    if "acknowledgements" not in offer.descriptor.log or not offer.roots or _named(wanted, offer.collections):
+        return None
+    if any(one.id == pinned for one in offer.collections):
+        return None
+    return RemoteCollection(offer.roots[0], pinned, wanted, "", can_read=False)
 
 
 def choose(

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Literal
 
 from tocsin.intake.receive import Received, read_offered, receive, withdraw_word
+from tocsin.peers.owed import owe
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import Node
 from tocsin.store.parties import Party
@@ -94,6 +95,7 @@ async def taken_in(
             case "faulty":
                 ends = [noted(change, "refused", change.fault) for change in changes]
         rows += [replace(end, party_id=party.id, collection_id=collection_id, at=now) for end in ends]
+    await owe(tx, configuration, party, collection_id, part, rows, now)
     return rows
 
 

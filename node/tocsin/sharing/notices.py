@@ -21,6 +21,7 @@ from tocsin.store.parties import Party
 from tocsin.store.transaction import Transaction
 
 LATE_AFTER = 24 * 3600 * 1_000_000  # µs that a node has to answer before a person is told
+_CREATORS = "its creator's own node, "
 STILL_STANDS = "a collection here still shows it, and cannot be judged now"
 
 Granted = Collection[tuple[int, int | None]]  # first and last positions; last None: it holds
@@ -391,20 +392,23 @@ async def answered(
         for versions in (await objects.offered(tx, ids)).values()
         for version in versions
     }
+    newest = await objects.newest(tx, ids)
     people = {party.id: party for party in await parties.parties(tx)}
     waiting = await _waiting(tx, configuration, ids)
     shown = await _still_shown(tx, ids)
     found = []
     for one in owed:
-        version = held.get((one.object_id, one.sha256))
-        offered_again = version is not None and any(_is_of(source, one) for source in version.sources)
-        new = replace(one, open=len(waiting.get(one.object_id, ())))
-        if first or (one.outcome != "purged" and not offered_again):
-            nobodys = not any(id_ == one.object_id for id_, _ in held)
+        version, whose = held.get((one.object_id, one.sha256)), people[one.party_id]
+        may_change = first or one.outcome == "retained" or one.reason.startswith(_CREATORS)
+        outcome, reason = one.outcome, one.reason
+        if version is not None and any(_is_of(source, one) for source in version.sources):
+            if may_change and version.revoked:
+                outcome, reason = _ended(newest[one.object_id], people)
+        elif may_change:
+            nobodys = one.object_id not in newest
             stands = (one.object_id, one.sha256) in shown or (nobodys and (one.object_id, None) in shown)
-            outcome, reason = _done(version, people[one.party_id], people, stands=stands)
-            new = replace(new, outcome=outcome, reason=reason)
-        found.append(new)
+            outcome, reason = _done(version, whose, people, stands=stands)
+        found.append(replace(one, outcome=outcome, reason=reason, open=len(waiting.get(one.object_id, ()))))
     return found
 
 
@@ -422,13 +426,24 @@ def _done(
     others = [source for source in sources if source.party_id != OURS]
     if version is not None and others:
         best = next((source for source in others if source.authentic), others[0])
-        party = people[best.party_id]
-        name = party.name if party.kind == "peer" else "a writer here"
         if best.authentic and whose.identity_id not in (version.creator, version.id):
-            return "refused", f"its creator's own node, {name}, offers it"
-        again = " in another collection" if party.id == whose.id else ""
-        return "retained", f"held on the word of {name}{again}"
+            return "refused", f"{_CREATORS}{_named(people[best.party_id])}, offers it"
+        again = " in another collection" if best.party_id == whose.id else ""
+        return "retained", f"held on the word of {_named(people[best.party_id])}{again}"
     return ("retained", STILL_STANDS) if stands else ("purged", "")
+
+
+def _ended(newest: HeldVersion, people: Mapping[str, Party]) -> tuple[Done, str]:
+    """What became here of an object that was revoked, by the version of it that is now in force."""
+    if newest.revoked:
+        return "purged", ""
+    others = [people[source.party_id] for source in newest.sources if source.party_id != OURS]
+    return ("retained", f"held on the word of {_named(others[0])}") if others else ("refused", "it is ours")
+
+
+def _named(party: Party) -> str:
+    """A peer by our name for it; who posts here is nobody else's affair."""
+    return party.name if party.kind == "peer" else "a writer here"
 
 
 async def _waiting(tx: Transaction, configuration: Configuration, ids: Sequence[str]) -> dict[str, set[str]]:
