@@ -149,3 +149,32 @@ def test_sharing_with_one_reader_makes_his_collection_once_and_asks(stocked):
     assert "In force" not in stocked.ok("apply")
     wrong = stocked("share", "rt:CA-018", "--with", "acmee", "--yes")
     assert (wrong.exit_code, "acme" in wrong.stderr) == (2, True)
+
+
+def test_an_embargo_holds_until_its_time_and_is_explained(stocked):
+    asked = stocked("publish", "rt:CA-011", "--from", "+2d")
+    assert (asked.exit_code, "say --yes" in asked.stderr) == (1, True)
+    assert "Held until" in stocked.ok("publish", "rt:CA-011", "--from", "+2d", "--until", "+9d", "--yes")
+    said = stocked.ok("explain", "rt:CA-011")
+    assert "to be published at" in said
+    assert "to be withdrawn at" in said
+    assert _collections(stocked, "rt:CA-011")[0]["stands"] is None
+    (explained,) = stocked.lines("explain", "rt:CA-011", "--json")
+    assert [one["what"] for one in explained["planned"]] == ["publish", "withdraw"]
+    stocked.ok("hold", "rt:CA-011")
+    assert "to be" not in stocked.ok("explain", "rt:CA-011")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--from", "tomorrow"), "is no time"),
+        (("--from", "2020-01-01T00:00Z"), "passed already"),
+        (("--from", "+2d", "--until", "+1d"), "end before it begins"),
+        (("--then-tlp", "green"), "a level and a time"),
+        (("--then-tlp", "violet@+1d"), "unknown TLP"),
+    ],
+)
+def test_a_moment_that_cannot_be_meant_is_wrong_usage(stocked, options, words):
+    done = stocked("publish", "rt:CA-011", *options, "--yes")
+    assert (done.exit_code, words in done.stderr) == (2, True), done.stderr

@@ -8,6 +8,7 @@ import typer
 from tocsin.cli.console import note, plural, results, say, say_json, show_table, tell
 from tocsin.cli.filtering import Filters
 from tocsin.cli.ids import find_id, short
+from tocsin.cli.later import planned_as_value, planned_words
 from tocsin.cli.listing import Seen, Surroundings, all_seen, look_around
 from tocsin.cli.session import HomeOption, IdArgument, JsonOption, run, session
 from tocsin.cli.sheet import explanation_as_value, find_newer, foretell, read_sheet, show_explanations
@@ -30,7 +31,7 @@ from tocsin.policy.attributes import FIELDS
 from tocsin.policy.configuration import Configuration
 from tocsin.policy.rules import READER_KEYS
 from tocsin.sharing.explain import explain
-from tocsin.store import objects, records, releases
+from tocsin.store import objects, records, releases, schedule
 
 _COLUMNS = ("!", "id", "occurred", "known", "state", "type·effects", "means", "sector·country")
 _WIDE = ("source:record", "actor", "motive", "changed")
@@ -285,12 +286,22 @@ async def _explain(given: str | None, text: str, key: str | None, *, as_json: bo
             version = (await objects.newest(tx, [id_])).get(id_)
             reviewed = bool(await records.assessed(tx, [id_]))
             newer = await find_newer(tx, configuration, id_, found)
+            planned = await schedule.to_come(tx, [id_])
+            keys = {row.id: row.key for row in await releases.collections(tx)}
     foretold = foretell(configuration, version.value, found, reviewed=reviewed) if version else {}
     if as_json:
-        say_json({"id": id_, "collections": [explanation_as_value(one, foretold, newer) for one in found]})
+        say_json(
+            {
+                "id": id_,
+                "collections": [explanation_as_value(one, foretold, newer) for one in found],
+                "planned": [planned_as_value(one, keys) for one in planned],
+            }
+        )
     else:
         say(id_, "bold")
         show_explanations(found, foretold, newer)
+        for one in planned:
+            say(f"  {planned_words(one, keys, zone(configuration.settings.node.timezone))}")
 
 
 def check_collection(configuration: Configuration, key: str) -> None:

@@ -9,6 +9,7 @@ import typer
 from tocsin.cli.console import ask, plural, say, say_json
 from tocsin.cli.foresight import MOVES, carry_out, foresee, foreseen_and_asked, show_outcomes
 from tocsin.cli.ids import find_id, find_incidents, short
+from tocsin.cli.later import Later
 from tocsin.cli.listing import look_around, seen_as
 from tocsin.cli.look import check_collection
 from tocsin.cli.session import HomeOption, JsonOption, YesOption, run, session, whoever
@@ -39,6 +40,15 @@ def publish(
     waiting: Annotated[bool, typer.Option("--waiting", help="All that wait.")] = False,
     inside: InOption = None,
     follow: Annotated[bool, typer.Option("--follow", help="Newer versions too, as they come.")] = False,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Not before: 2026-03-01T12:00Z, +3h or +2d.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Withdraw it then; where no zone is said, ours.")
+    ] = None,
+    then_tlp: Annotated[
+        str | None, typer.Option("--then-tlp", metavar="TLP@TIME", help="Mark it with a lower TLP then.")
+    ] = None,
     yes: YesOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -50,11 +60,19 @@ def publish(
     """
     if bool(ids) == waiting:
         raise BadInput("which incidents? Give ids, or --waiting")
-    run(_publish(home, ids or [], inside, follow=follow, yes=yes, as_json=as_json))
+    later = Later(from_, until, then_tlp)
+    run(_publish(home, ids or [], inside, later, follow=follow, yes=yes, as_json=as_json))
 
 
 async def _publish(
-    given: str | None, texts: Sequence[str], key: str | None, *, follow: bool, yes: bool, as_json: bool
+    given: str | None,
+    texts: Sequence[str],
+    key: str | None,
+    later: Later,
+    *,
+    follow: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     async with session(given) as here:
         configuration = await here.configuration()
@@ -66,11 +84,21 @@ async def _publish(
             say("Nothing waits to be published.")
             return
 
+        plans = await later.read(here, configuration)
+        if plans.begins is not None:
+            ask(f"Publish {plural(len(wanted), 'incident')} then, and hold until then?", yes=yes)
+            async with here.store.writing() as tx:
+                await plans.note(tx, configuration, here.node, wanted, now=await tx.now(), key=key, follow=follow)
+            plans.show(wanted)
+            return
+
         async def work(tx: Transaction) -> list[Outcome]:
             now = await tx.now()
-            return await sharing.publish(
+            outcomes = await sharing.publish(
                 tx, configuration, here.node, wanted, now=now, key=key, follow=follow, by_name=bool(texts)
             )
+            await plans.note(tx, configuration, here.node, wanted, now=now, key=key, follow=follow)
+            return outcomes
 
         foreseen = await foresee(here, work)
         if not as_json:
@@ -82,6 +110,7 @@ async def _publish(
         for outcome in done:
             say_json(as_value(outcome))
     else:
+        plans.show(wanted)
         moved = Counter(outcome.what for outcome in done if outcome.object_id.startswith("incident--"))
         say(f"Published: {moved['whole']} whole, {moved['redacted']} redacted, {moved['withheld']} withheld.")
     inside = {one.object_id for one in done if one.after is not State.OUT}

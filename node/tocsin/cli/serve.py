@@ -84,6 +84,7 @@ def _server(here: Session, limits: LimitSettings, started: Callable[[], None]) -
 
     from tocsin.app import make_app, serving
     from tocsin.peers import worker
+    from tocsin.sharing import schedule
     from tocsin.taxii.body import ALLOWANCE
 
     class Server(uvicorn.Server):
@@ -93,10 +94,12 @@ def _server(here: Session, limits: LimitSettings, started: Callable[[], None]) -
                 collect_rarely()
                 started()
 
-    async def read_peers() -> None:
-        await worker.run(here.store, here.home, here.node, asyncio.Event())  # ended by being cancelled
+    async def work() -> None:  # ended by being cancelled
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(worker.run(here.store, here.home, here.node, asyncio.Event()))
+            tasks.create_task(schedule.run(here.store, here.node))
 
-    app = make_app(here.store, here.home, worker=read_peers, allowance=ALLOWANCE.under(limits))
+    app = make_app(here.store, here.home, worker=work, allowance=ALLOWANCE.under(limits))
     return Server(uvicorn.Config(app, **serving(limits, log_config=None, log_level="warning", access_log=False)))
 
 

@@ -12,7 +12,7 @@ from tocsin.errors import NotFound, Refused
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release
-from tocsin.store import audit, copies, objects, publications, records, releases, withdrawals
+from tocsin.store import audit, copies, objects, publications, records, releases, schedule, withdrawals
 from tocsin.store.objects import HeldVersion
 from tocsin.store.publications import Publication, PublicationState
 from tocsin.store.records import Belonging
@@ -95,6 +95,8 @@ async def hold(
     if key is None:
         said += [_word(one, OURS, "held", None, now) for one in company]
     await publications.set_publications(tx, said)
+    place_alone = None if key is None else known[key]
+    await schedule.cancel(tx, incident_ids, now, "a person held it", place_alone)
     await _note(tx, "held", incident_ids, {"collection": key}, now)
     return await release(tx, configuration, node, ids, now=now, keys=set(known))
 

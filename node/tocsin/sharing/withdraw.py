@@ -13,7 +13,7 @@ from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import Node, keep
 from tocsin.sharing.release import Outcome, release
 from tocsin.stix.objects import FREE_TYPES, make_object, next_version
-from tocsin.store import audit, objects, postings, publications, records, releases, withdrawals
+from tocsin.store import audit, objects, postings, publications, records, releases, schedule, withdrawals
 from tocsin.store.objects import HeldVersion, Word
 from tocsin.store.parties import Party
 from tocsin.store.transaction import Transaction
@@ -49,6 +49,7 @@ async def withdraw(
             raise Refused(f"{id_} stands for what names it: withdraw that")
     place = EVERYWHERE if key is None else known[key]
     await withdrawals.put(tx, [Withdrawal(id_, place, reason, by, now) for id_ in object_ids])
+    await schedule.cancel(tx, object_ids, now, "it was withdrawn", None if key is None else place)
     details = {"collection": key, "reason": reason, "by": by}
     await audit.append_all(tx, [audit.Event("withdrawn", id_, details) for id_ in object_ids], now)
     return await release(tx, configuration, node, object_ids, now=now, keys=None if key is None else {key})
@@ -88,6 +89,7 @@ async def revoke(
     # where it was let in, its end is let in too: a word on a version that was never to be followed is overtaken
     newest = {version.id: one.version_key for version, one in zip(made, kept, strict=True)}
     await publications.let_in_up_to(tx, newest, now)
+    await schedule.cancel(tx, object_ids, now, "it was revoked")
     details = {"reason": reason, "by": by}
     await audit.append_all(tx, [audit.Event("revoked", id_, details) for id_ in object_ids], now)
     return await release(tx, configuration, node, object_ids, now=now)
