@@ -9,7 +9,7 @@ One bad object never spoils its neighbours, and nobody but its creator's own nod
 a word binds its source only, and what is authentic wins over what is asserted, whatever came first.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, NamedTuple
@@ -84,14 +84,18 @@ async def receive(
     collection_id: str,
     *,
     now: int,
+    allowed: Collection[tuple[str, str]] = frozenset(),
 ) -> list[Received]:
     """Take in what `party` offers through its collection; the answer is in the order of what was offered.
+
+    `allowed`: (id, sha256)s that a person lets in although they claim what may be false; that is then asserted by
+    their bringer, whoever he is. What is ours stays ours: nobody can allow that.
 
     Our own policies then decide what of it goes on to our readers. The caller commits.
     """
     courts = await sit(tx, configuration, node)
     waiting = await _waiting_for(tx, offered)
-    received = await _take(tx, node, offered, party, remote(collection_id), now)
+    received = await _take(tx, node, offered, party, remote(collection_id), now, allowed=frozenset(allowed))
     arrived = dict.fromkeys(item.id for item in received if item.outcome == "stored")
     if arrived:
         await release_before(tx, courts, [*arrived, *waiting], now=now)
@@ -244,6 +248,7 @@ async def _take(
     now: int,
     *,
     posted: bool = False,
+    allowed: frozenset[tuple[str, str]] = frozenset(),
 ) -> list[Received]:
     """Store what may come in of what was read; every item has its answer, in order."""
     answers: list[Received | None] = [item.refusal for item in offered]
@@ -259,6 +264,7 @@ async def _take(
         themselves=await _speaking_for_themselves(tx, party, ids),
         latest=version_key(from_micros(now + AHEAD // timedelta(microseconds=1))),
         posted=posted,
+        allowed=allowed,
     )
     entering: list[int] = []
     versions: list[ObjectVersion] = []
@@ -276,7 +282,7 @@ async def _take(
     said = await objects.sources(tx, [one.seq for one in stored if not one.new])
     words: dict[int, Word] = {}
     for index, version, one in zip(entering, versions, stored, strict=True):
-        word = door.word(version, one.seq, offered[index].hops, now)
+        word = door.word(version, one.seq, offered[index].hops, now, let_in[version.id])
         known = any(_same_word(word, source) for source in said.get(one.seq, ()))
         known = known or one.seq in words  # twice in one offer
         remark = "" if known else door.remark(version, word)
@@ -321,6 +327,7 @@ class _Door:
     themselves: frozenset[str]  # identities that other peers' own nodes speak for
     latest: str  # the key of the latest date that is believed
     posted: bool
+    allowed: frozenset[tuple[str, str]]  # what a person lets in although it claims what may be false
 
     def claims_too_much(
         self, version: ObjectVersion, hops: int, let_in: Sequence[ObjectVersion]
@@ -337,22 +344,29 @@ class _Door:
             return _received("quarantined", version, "this id is ours, and only this node makes versions of it")
         if version.creator == self.node.identity or version.id == self.node.identity:
             return _received("quarantined", version, "it speaks in the name of this node, which did not make it")
-        if not self.posted and not same and self._dated_ahead(version):
-            reason = f"it is dated more than {AHEAD.days} days ahead of this node's clock"
-            return _received("quarantined", version, reason)
-        if any(one.sha256 != version.sha256 and self._brought(one, version) for one in held) or any(
-            one.sha256 != version.sha256 and _is_same_version(one, version) for one in let_in
-        ):
-            reason = "the same source gave other content for this very version: a change is a new version"
-            return _received("quarantined", version, reason)
-        # STIX 2.1 §3.2: versions are its creator's affair. (A writer learns nothing of what others brought.)
-        if not self.posted and self._changes_creator(version, hops, held):
-            return _received("quarantined", version, "an object's creator never changes, and this is another one")
+        claim = self._doubtful(version, hops, let_in)
+        if claim and (version.id, version.sha256) not in self.allowed:
+            return _received("quarantined", version, claim)
         poster = self.standing.get(version.id)
         if poster is not None and poster != self.party.id and not same:
             reason = "another writer posted this object: add a note, an opinion or a sighting"
             return _received("refused", version, reason)
         return None
+
+    def _doubtful(self, version: ObjectVersion, hops: int, let_in: Sequence[ObjectVersion]) -> str:
+        """What about it may be false, and is for a person to judge; '' where nothing is."""
+        held = self.held.get(version.id, ())
+        same = any(one.sha256 == version.sha256 for one in held)
+        if not self.posted and not same and self._dated_ahead(version):
+            return f"it is dated more than {AHEAD.days} days ahead of this node's clock"
+        if any(one.sha256 != version.sha256 and self._brought(one, version) for one in held) or any(
+            one.sha256 != version.sha256 and _is_same_version(one, version) for one in let_in
+        ):
+            return "the same source gave other content for this very version: a change is a new version"
+        # STIX 2.1 §3.2: versions are its creator's affair. (A writer learns nothing of what others brought.)
+        if not self.posted and self._changes_creator(version, hops, held):
+            return "an object's creator never changes, and this is another one"
+        return ""
 
     def _is_ours(self, version: ObjectVersion, held: Sequence[HeldVersion]) -> bool:
         return version.id in self.copies or any(
@@ -413,14 +427,16 @@ class _Door:
             return "its creator's node gave other content for this very version elsewhere; the lower hash counts"
         return ""
 
-    def word(self, version: ObjectVersion, seq: int, hops: int, now: int) -> Word:
-        """What the bringer says: authentic from the creator's own node, asserted from anybody else."""
+    def word(self, version: ObjectVersion, seq: int, hops: int, now: int, let_in: Sequence[ObjectVersion]) -> Word:
+        """What the bringer says: authentic from the creator's own node, asserted from anybody else, and where a
+        person had to let it in."""
         return Word(
             seq,
             self.party.id,
             self.collection_id,
             "revoke" if version.revoked else "put",
-            authentic=self._authentic(version, hops),
+            authentic=self._authentic(version, hops)
+            and not ((version.id, version.sha256) in self.allowed and self._doubtful(version, hops, let_in)),
             hops=hops,
             at=now,
             creator=version.creator,
