@@ -159,7 +159,8 @@ def _look_at(members: Iterable[Any], room: int, longest: int) -> bool:
         elif kind is dict or kind is list:
             if not room:
                 raise _Odd
-            decimals |= _look_at(member.values() if kind is dict else member, room - 1, longest)
+            if member:  # there may be hundreds of thousands of empty ones
+                decimals |= _look_at(member.values() if kind is dict else member, room - 1, longest)
         elif kind is int:
             if not -MAX_INTEGER <= member <= MAX_INTEGER:
                 raise _Odd
@@ -170,9 +171,14 @@ def _look_at(members: Iterable[Any], room: int, longest: int) -> bool:
 
 def _longest_key(node: Any) -> int:
     """In characters; of what is nested no deeper than `_look_at` allowed."""
-    if type(node) is dict:
-        return max((max(len(key), _longest_key(member)) for key, member in node.items()), default=0)
-    return max(map(_longest_key, node), default=0) if type(node) is list else 0
+    kind = type(node)
+    if kind is not dict and kind is not list:
+        return 0
+    longest = max(map(len, node), default=0) if kind is dict else 0
+    for member in node.values() if kind is dict else node:
+        if member and (type(member) is dict or type(member) is list):
+            longest = max(longest, _longest_key(member))
+    return longest
 
 
 # --- reading strictly ----------------------------------------------------------------------------------------

@@ -233,6 +233,8 @@ def _walk_list(
                 _note_misspelt(path, item, misspelt)
             elif str(path[-1]).endswith("_refs"):
                 named.append(((*path, index), item))
+        elif not item:
+            continue  # there may be hundreds of thousands of empty lists
         elif isinstance(item, dict):
             _walk(item, (*path, index), named, misspelt)
         elif isinstance(item, list):

@@ -4,6 +4,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -40,6 +41,9 @@ from tocsin.taxii.query import ALL, LAST, MATCH_OBJECT, MATCH_OBJECTS, MATCH_VER
 from tocsin.taxii.rights import OfferedCollection, Rights
 
 _STRETCH = 64 * 1024  # bytes of objects read at a stretch: some milliseconds
+_MANY_VALUES = 5_000  # of one object, about: some milliseconds as well
+_MANY_BRACKETS, _MANY_COMMAS = 40_000, 200_000  # of one body: a thousand ordinary objects have half of that
+_APART = ThreadPoolExecutor(1, thread_name_prefix="reading")
 _DATES = ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last")
 _LAST_MOMENT = 253_402_300_799_999_999  # µs: the end of the year 9999, beyond which no date can be written
 STATUS_KEPT = 48 * 3600 * 1_000_000  # µs; §4.3 asks for 24 hours
@@ -85,7 +89,7 @@ async def add_objects(exchange: Exchange, request: Request) -> Response:
     limits = rights.configuration.limits
     check_content_type(request.headers.get("content-type"), ",".join(request.headers.getlist("content-encoding")))
     async with exchange.admission.body(request, limits) as read:
-        offered = await _read_offered(split_body(await read(), limits), limits)
+        offered = await _read_offered(await _split(await read(), limits), limits)
         async with visiting(exchange, request, writing=True) as visit:
             collection, party = visit.rights.writable(named), visit.caller.party
             now = await visit.tx.now()
@@ -99,12 +103,27 @@ async def add_objects(exchange: Exchange, request: Request) -> Response:
     return Response(told, 202, media_type=TAXII_TYPE)
 
 
+async def _split(raw: bytes, limits: Limits) -> list[bytes]:
+    if raw.count(b"[") + raw.count(b"{") < _MANY_BRACKETS and raw.count(b",") < _MANY_COMMAS:
+        return split_body(raw, limits)
+    return await asyncio.get_running_loop().run_in_executor(_APART, split_body, raw, limits)
+
+
 async def _read_offered(raws: Sequence[bytes], limits: Limits) -> list[Read]:
-    """Read and check what was posted; now and then others get their turn."""
+    """Read and check what was posted; now and then others get their turn.
+
+    A megabyte may hold half a million values, and takes half a second then: such an object is read in a thread,
+    one at a time in this process, so that it holds up nobody but others like it. A number of values that no object
+    may exceed would have to be lower than what a shape on a map, or a row of measurements, can have.
+    """
     offered: list[Read] = []
     stretch = 0
     for raw in raws:
-        offered.append(read_offered(raw, limits=limits))
+        if raw.count(b",") + raw.count(b"[") + raw.count(b"{") < _MANY_VALUES:
+            offered.append(read_offered(raw, limits=limits))
+        else:
+            work = partial(read_offered, raw, limits=limits)
+            offered.append(await asyncio.get_running_loop().run_in_executor(_APART, work))
         stretch += len(raw)
         if stretch >= _STRETCH:
             stretch = 0
