@@ -126,10 +126,10 @@ def at(number: int) -> str:
 class Liar:
     """A node whose changes feed says what a test wants."""
 
-    def __init__(self, zoo: Animal) -> None:
+    def __init__(self, zoo: Animal, identity: str = ZOO) -> None:
         self.entries: list[bytes] = []
         self.origin = zoo.origin
-        zoo.answers |= a_node(ZOO)
+        zoo.answers |= a_node(identity)
         zoo.answers[f"{FOLDER}changes/"] = self.answer
 
     def says(self, value, op: str = "put", **more) -> None:
