@@ -16,7 +16,7 @@ from tocsin.peers.discover import Contact
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.notices import STILL_STANDS, answered, recount
-from tocsin.stix.objects import ID, is_timestamp, version_key
+from tocsin.stix.objects import FREE_TYPES, ID, is_timestamp, version_key
 from tocsin.store import acknowledgements, objects
 from tocsin.store.acknowledgements import Done, Owed
 from tocsin.store.parties import Party
@@ -43,7 +43,7 @@ async def owe(
     done: list[Owed] = []
     refused: list[Owed] = []
     for change, row in zip(part, rows, strict=True):
-        if change.op not in ("withdraw", "revoke") or change.gone:
+        if change.op not in ("withdraw", "revoke") or change.gone or change.id.partition("--")[0] in FREE_TYPES:
             continue
         if not is_timestamp(change.position) or not ID.match(change.id):
             continue  # what cannot be named cannot be answered; the ledger has it

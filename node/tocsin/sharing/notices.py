@@ -2,7 +2,8 @@
 
 Offered counts as received: whoever had a grant of reading while an entry stood is its recipient, whether or not he
 fetched it. Of what is then taken back he is told until he acknowledges it; also after his grant has ended, as long
-as he stands in `tocsin.yaml`. Who reads TAXII alone finds an object gone, and cannot be told.
+as he stands in `tocsin.yaml`. Who reads TAXII alone finds an object gone, and cannot be told. Definitions (of
+markings, of extensions) come and go with what names them, and are nobody's to answer for.
 """
 
 from collections import Counter, defaultdict
@@ -12,6 +13,7 @@ from typing import Literal
 
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import OURS
+from tocsin.stix.objects import FREE_TYPES
 from tocsin.store import acknowledgements as answers
 from tocsin.store import audit, copies, grants, objects, pages, parties, peers, releases, withdrawals
 from tocsin.store.acknowledgements import Acknowledgement, Done, Owed, Shown, Taking
@@ -96,8 +98,9 @@ async def has_heard(tx: Transaction, collection_id: str, party_id: str, position
 
 async def _shown(tx: Transaction, collection_id: str, takings: Sequence[Taking], granted: Granted) -> list[Taking]:
     """Those that concern a reader with these grants."""
-    entries = await answers.shown(tx, collection_id, {taking.object_id for taking in takings})
-    return [taking for taking in takings if was_shown(taking, entries[taking.object_id], granted)]
+    wanted = [taking for taking in takings if taking.type not in FREE_TYPES]
+    entries = await answers.shown(tx, collection_id, {taking.object_id for taking in wanted})
+    return [taking for taking in wanted if was_shown(taking, entries[taking.object_id], granted)]
 
 
 def _row(taking: Taking) -> ChangeRow:
@@ -333,6 +336,8 @@ async def _of_log(
         entries = await answers.shown(tx, log.id, {taking.object_id for taking in found})
         answered |= await answers.acknowledgements(tx, log.id, positions=[one.position for one in found])
         for taking in found:
+            if taking.type in FREE_TYPES:
+                continue
             about = entries[taking.object_id]
             concerns = {id_ for id_, granted in log.granted.items() if was_shown(taking, about, granted)}
             groups[taking.object_id, taking.op, taking.released].append((taking, concerns))

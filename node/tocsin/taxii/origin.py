@@ -124,6 +124,7 @@ class KeptToOrigin(httpx2.AsyncBaseTransport):
             request.method,
             request.url.copy_with(host=str(address)),
             headers=request.headers,
+            stream=request.stream,  # bytes, which may be sent to one address after another
             extensions={**request.extensions, "timeout": timeout, "sni_hostname": self._origin.host},
         )
 
