@@ -38,11 +38,14 @@ COMMANDS: Mapping[str, str] = {
     "withdraw": "out",
     "revoke": "out",
     "share": "share",
+    "policy": "preview",
     "account": "people",
     "peer": "peers",
     "sync": "peers",
     "pause": "emergency",
     "resume": "emergency",
+    "quarantine": "quarantine",
+    "audit": "keep",
 }
 
 

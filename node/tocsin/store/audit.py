@@ -47,10 +47,21 @@ async def append_all(tx: Transaction, events: Iterable[Event], at: int) -> None:
         await tx.connection.execute(audit.insert(), batch)
 
 
-async def entries(tx: Transaction, subject: str | None = None, limit: int = 100) -> list[AuditEntry]:
-    """The latest entries, latest first; of one subject, if given."""
+async def entries(
+    tx: Transaction,
+    subject: str | None = None,
+    limit: int = 100,
+    *,
+    event: str | None = None,
+    since: int | None = None,
+) -> list[AuditEntry]:
+    """The latest entries, latest first; of one subject, of one kind of event, from a moment (µs) on, if given."""
     wanted = select(audit).order_by(audit.c.seq.desc()).limit(limit)
     if subject is not None:
         wanted = wanted.where(audit.c.subject == subject)
+    if event is not None:
+        wanted = wanted.where(audit.c.event == event)
+    if since is not None:
+        wanted = wanted.where(audit.c.at >= since)
     rows = await tx.connection.execute(wanted)
     return [AuditEntry(row.seq, row.at, row.event, row.subject, row.details) for row in rows]

@@ -12,6 +12,7 @@ JSON list, one a line, in their order. Of the release log a row is everything bu
 stands), with the SHA-256 of the version that it puts; grants are two logs, what was given and what ended.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Select, String, Text, bindparam, case, cast, func, insert, literal_column, or_, select, text
 
+from tocsin.errors import BadInput
+from tocsin.stix.canonical import read_hashed
 from tocsin.store.question import Question
 from tocsin.store.tables import audit, collection, configuration, grant, object_version, release, seal
 from tocsin.store.transaction import Transaction
@@ -150,6 +153,12 @@ async def last(tx: Transaction, log: str) -> Seal | None:
     row = (
         await tx.connection.execute(select(seal).where(seal.c.log == log).order_by(seal.c.last.desc()).limit(1))
     ).one_or_none()
+    return None if row is None else _seal(row)
+
+
+async def at(tx: Transaction, log: str, last_: int) -> Seal | None:
+    """The seal of a log that ends at a place."""
+    row = (await tx.connection.execute(select(seal).where(seal.c.log == log, seal.c.last == last_))).one_or_none()
     return None if row is None else _seal(row)
 
 
@@ -380,3 +389,59 @@ async def _seals(tx: Transaction, log: str) -> AsyncIterator[Seal]:
         if not rows:
             return
         after = rows[-1].last
+
+
+async def check_contents(tx: Transaction, progress: Callable[[int], None] = lambda rows: None) -> Checked:
+    """Whether every content that is kept still has the SHA-256 that its row says."""
+    v = object_version.c
+    after, count = 0, 0
+    while True:
+        wanted = select(v.seq, v.id, v.version, v.sha256, v.raw).where(v.seq > after).order_by(v.seq)
+        rows = (await tx.connection.execute(wanted.limit(_FEW))).all()
+        for row in rows:
+            if row.raw is not None and not _is_content(row.raw, row.sha256):
+                said = f"{row.id}, version {row.version}: not the content that was kept (number {row.seq})"
+                return Checked(CONTENTS, count, 0, 0, said)
+            count += row.raw is not None
+        if not rows:
+            return Checked(CONTENTS, count, 0, 0, "")
+        after = rows[-1].seq
+        progress(len(rows))
+        await asyncio.sleep(0)
+
+
+CONTENTS = "contents"
+_FEW = 500  # contents read at once: each may be a megabyte
+
+
+def _is_content(raw: bytes, sha256: str) -> bool:
+    try:
+        return read_hashed(raw)[1] == sha256
+    except BadInput:
+        return False
+
+
+async def check_logs(tx: Transaction) -> list[str]:
+    """What is wrong between tables: entries of a configuration that is not kept, logs that end elsewhere than
+    their heads say, entries of no collection."""
+    r, c = release.c, collection.c
+    kept = select(configuration.c.sha256)
+    unknown = select(r.collection_id, func.min(r.position).label("first"), r.configuration_sha256)
+    unknown = unknown.where(r.configuration_sha256.not_in(kept)).group_by(r.collection_id, r.configuration_sha256)
+    faults = [
+        f"{log_of_releases(row.collection_id)}: position {row.first} names a configuration that is not kept"
+        for row in await tx.connection.execute(unknown.order_by(r.collection_id))
+    ]
+    end = select(func.max(r.position)).where(r.collection_id == c.id).scalar_subquery()
+    ends = select(c.id, c.last_position, func.coalesce(end, 0).label("end")).order_by(c.id)
+    faults += [
+        f"{log_of_releases(row.id)}: it ends at position {row.end}, and its head says {row.last_position}"
+        for row in await tx.connection.execute(ends)
+        if row.last_position != row.end
+    ]
+    strange = select(r.collection_id).where(r.collection_id.not_in(select(c.id))).distinct()
+    faults += [
+        f"{log_of_releases(id_)}: there is no such collection"
+        for id_ in (await tx.connection.execute(strange.order_by(r.collection_id))).scalars()
+    ]
+    return faults
