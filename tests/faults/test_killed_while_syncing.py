@@ -1,6 +1,6 @@
 """`kill -9` of either side while one node reads another: the reader ends with exactly what the other offers, once.
 
-Three kills on each database by default, 200 in the full form; `TOCSIN_TEST_KILLS` asks for a number.
+Two kills on each database by default, 200 in the full form; `TOCSIN_TEST_KILLS` asks for a number.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from extent import dice_for, extent
 from history import History, ask, check_all, check_integrity, spread, start_again, writing
 from reader import Beta, held, offered, read_by_beta
 
-KILLS = extent("kills", 3, 200)
+KILLS = extent("kills", 2, 200)
 _DOUBLED = "SELECT id, version FROM object_version GROUP BY id, version HAVING count(*) > 1 LIMIT 3"
 
 
