@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from tocsin.cli.clear import in_the_clear
 from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
 from tocsin.cli.editing import with_entry
+from tocsin.cli.distrust import distrust
 from tocsin.cli.people import NameArgument, find_party
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, home_of, proposed, run, session
 from tocsin.cli.wording import moment_text, zone
@@ -39,6 +40,7 @@ def add_to(app: typer.Typer) -> None:
         ("show", show),
         ("suspend", suspend),
         ("resume", resume),
+        ("distrust", distrust),
     ):
         group.command(name)(command)
     app.add_typer(group, name="peer", rich_help_panel="With whom")

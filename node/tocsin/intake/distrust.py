@@ -1,8 +1,8 @@
 """Distrust: what came from a peer since a moment is not believed any more, all at once.
 
 It goes to quarantine with its content, so nothing is lost. The peer's word on it is taken back here, and in the
-same transaction what we passed on of it leaves our logs, unless another source offers it too. The peer is suspended.
-Undone by resuming the peer and releasing what is in quarantine.
+same transaction what we passed on of it leaves our logs, unless another source offers it too. The peer is
+suspended. Undone by resuming the peer and releasing what is in quarantine.
 """
 
 from collections.abc import Sequence
