@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -179,8 +179,8 @@ class CollectionSettings(Strict):
 class LimitSettings(Strict):
     """What the node takes at most: bytes, objects, levels, seconds, requests. Each can only be lowered.
 
-    The first five hold from the moment of `apply`, for what is posted and for what peers offer alike; `deadline` and
-    `answer` from the next request to a peer; `header`, `request` and `requests` from the next start.
+    The first five hold from the moment of `apply`; those of one object (`object`, `depth`, `string`) also for what
+    peers offer. `deadline` and `answer` hold from the next pull; `header`, `request`, `requests` from the next start.
     """
 
     body: Annotated[Size, _up_to(10 * 1024 * 1024, "10 MiB")] = 10 * 1024 * 1024  # told as `max_content_length`
