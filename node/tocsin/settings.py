@@ -180,7 +180,7 @@ class LimitSettings(Strict):
     """What the node takes at most: bytes, objects, levels, seconds, requests. Each can only be lowered.
 
     The first five hold from the moment of `apply`; those of one object (`object`, `depth`, `string`) also for what
-    peers offer. `deadline` and `answer` hold from the next pull; `header`, `request`, `requests` from the next start.
+    peers offer. `deadline` and `answer` hold from the next pull, `header`, `request` and `requests` from a start.
     """
 
     body: Annotated[Size, _up_to(10 * 1024 * 1024, "10 MiB")] = 10 * 1024 * 1024  # told as `max_content_length`
