@@ -13,6 +13,7 @@ from tocsin.cli.wording import STUCK
 from tocsin.errors import BadFile
 from tocsin.peers.status import PeerStatus, peer_statuses
 from tocsin.policy.configuration import Configuration
+from tocsin.sharing.notices import overdue
 from tocsin.store import releases
 
 _CALM = ("in step", "suspended", "nothing pulled")  # a suspension is a person's own doing
@@ -47,6 +48,7 @@ class _Status:
     collections: tuple[tuple[str, int, int, str | None], ...]  # key, objects, readers, why stuck
     peers: tuple[PeerStatus, ...]
     files: str
+    overdue: int = 0  # objects taken back of which some node has not said in time what it did with them
 
     @property
     def quarantined(self) -> int:
@@ -56,7 +58,9 @@ class _Status:
     def needs_a_person(self) -> bool:
         stuck = any(why for *_, why in self.collections)
         troubled = any(peer.words not in _CALM for peer in self.peers)
-        return bool(self.review or self.waiting or stuck or troubled or self.quarantined or self.files)
+        return bool(
+            self.overdue or self.review or self.waiting or stuck or troubled or self.quarantined or self.files
+        )
 
     def as_value(self) -> dict[str, Any]:
         return {
@@ -67,6 +71,7 @@ class _Status:
             "review": self.review,
             "waiting": self.waiting,
             "held": self.held,
+            "overdue": self.overdue,
             "collections": [
                 {"collection": key, "standing": standing, "readers": readers, "stuck": why}
                 for key, standing, readers, why in self.collections
@@ -84,6 +89,7 @@ class _Status:
         self._line(self.waiting, "to publish", "nobody sees them before: tocsin publish --waiting")
         self._line(self.held, "held", "kept here by a person: tocsin incidents --held")
         self._line(self.quarantined, "in quarantine", "they claim what they may not: tocsin peer show NAME")
+        self._line(self.overdue, "overdue", "nodes that do not answer withdrawals: tocsin withdrawals")
         for key, standing, readers, why in self.collections:
             say(f"  {key}: {plural(standing, 'object')}, {plural(readers, 'reader')}{', STUCK' if why else ''}")
             if why:
@@ -114,6 +120,7 @@ async def _status(given: str | None) -> _Status:
                 held += seen.held
             rows = {row.key: row for row in await releases.collections(tx)}
             peers = tuple(await peer_statuses(tx, configuration))
+            late = await overdue(tx, configuration)
         return _Status(
             name=configuration.settings.node.name,
             incidents=incidents,
@@ -127,6 +134,7 @@ async def _status(given: str | None) -> _Status:
             ),
             peers=peers,
             files=_files(here, configuration),
+            overdue=late,
         )
 
 

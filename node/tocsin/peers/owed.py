@@ -75,7 +75,8 @@ async def as_withdrawals(
     answer is missing, or on its way. Of a revocation the content is no longer for us: whatever this log offered of
     the object goes.
     """
-    ahead = [change for change in part if version_key(change.position) > version_key(cursor or "")]
+    known = [change for change in part if is_timestamp(change.position)]
+    ahead = [change for change in known if version_key(change.position) > version_key(cursor or "")]
     revoked = [change.id for change in ahead if change.op == "revoke"]
     held = await objects.offered(tx, revoked)
     found = []

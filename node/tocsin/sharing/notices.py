@@ -190,12 +190,14 @@ class Recipient:
 class Notice:
     """An object that a log took back at one moment, with all that stood of it, and everybody whom it concerns.
 
-    `collection` is the key; `because`: why a person took it back, for this node's people.
+    `collection` is the key; `because`: why a person took it back, for this node's people; `original_id`: what it
+    is a redacted copy of, which readers do not know, or its own id.
     """
 
     collection: str
     takings: tuple[Taking, ...]
     recipients: tuple[Recipient, ...]
+    original_id: str
     because: str | None = None
 
     @property
@@ -231,8 +233,13 @@ async def account(
         log = await _log(tx, configuration, row.id, people)
         if log.granted:
             notices += [replace(one, collection=row.key) for one in await _of_log(tx, log, ids, now, late_after)]
-    because = await withdrawals.withdrawals(tx, {notice.object_id for notice in notices})
-    said = [replace(one, because=_because(one, because.get(one.object_id, {}))) for one in notices]
+    links = await copies.originals_of(tx, {notice.object_id for notice in notices})
+    notices = [
+        replace(one, original_id=links[one.object_id].original_id) if one.object_id in links else one
+        for one in notices
+    ]
+    because = await withdrawals.withdrawals(tx, {notice.original_id for notice in notices})
+    said = [replace(one, because=_because(one, because.get(one.original_id, {}))) for one in notices]
     return sorted(said, key=lambda notice: (-notice.since, notice.collection, notice.object_id))
 
 
@@ -351,7 +358,8 @@ async def _of_log(
             for id_ in concerned
         )
         if recipients:
-            notices.append(Notice("", tuple(taking for taking, _ in group), recipients))
+            takings = tuple(taking for taking, _ in group)
+            notices.append(Notice("", takings, recipients, takings[0].object_id))
     return notices
 
 
