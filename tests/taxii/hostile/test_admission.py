@@ -5,6 +5,7 @@ import json
 import random
 from contextlib import asynccontextmanager
 
+import httpx2
 import pytest
 from wire import HANG, adding, connected, head_of, one_answer
 
@@ -120,6 +121,15 @@ async def test_what_comes_with_a_revoked_token_is_not_counted_for_whose_it_was(s
         async with body_in_work(node):
             assert (await node.get("/exchange/?walt", by="walt")).status_code == 429
             assert (await node.get("/exchange/?lost", by="lost")).status_code == 401  # a desk of its own
+
+
+async def test_no_more_requests_of_one_party_are_in_work_than_the_operator_lowered_the_limit_to(serve):
+    async with serve(limits={"requests": 1}) as node:
+        async with body_in_work(node):
+            with pytest.raises(httpx2.ReadTimeout):  # it waits for its turn
+                await node.get("/exchange/", by="walt", timeout=0.5)
+            assert (await node.get("/exchange/", by="rita")).status_code == 200
+        assert (await node.get("/exchange/", by="walt")).status_code == 200
 
 
 async def test_a_process_full_of_bodies_is_503_with_a_time_to_come_back_and_goes_on_reading(serve):
