@@ -9,6 +9,8 @@ import pytest_asyncio
 from neighbours import QUICK, START, a_peer, an_incident, neighbour
 from test_worker import in_step, until, working
 from tocsin.peers import worker
+from tocsin.peers.pull import Budget
+from tocsin.peers.status import peer_status
 from tocsin.peers.worker import sync_all
 from tocsin.sharing.apply import in_force
 from tocsin.stix.objects import keyed_id
@@ -93,3 +95,26 @@ async def test_whoever_is_being_read_when_he_is_paused_is_left_at_once(pair):
             await until(left, 5)  # the worker looks twice a second; this machine may be slow
             await until(in_step(beta, "alpha"))  # nobody else is held up
         assert (await beta.state("zoo")).attempts == 0  # a pause is no failure of the peer
+
+
+async def test_how_a_peer_stands_says_that_it_is_paused_and_why_and_how_far_behind_it_is(pair):
+    alpha, beta = pair
+    await alpha.make_many(3)
+    terms = replace(QUICK, budget=Budget(objects=1), page=1)
+    assert (await beta.pull("alpha", terms=terms)).state == "unfinished"
+    await pause(beta)
+    async with beta.store.reading() as tx:
+        found = await peer_status(tx, await in_force(tx), "alpha")
+        now = await tx.now()
+    assert (found.words, found.paused.because, found.overdue) == ("paused", "a drill", 0)
+    (collection,) = found.collections
+    assert (collection.unfinished, collection.failing_since, collection.every) == (True, None, 60)
+    assert 0 <= collection.lag <= now - collection.last_success
+    await resume(beta)
+    assert (await beta.pull("alpha")).state == "in step"
+    beta.home.write_secret("peers/alpha", "revoked")
+    await beta.pull("alpha")
+    async with beta.store.reading() as tx:
+        found = await peer_status(tx, await in_force(tx), "alpha")
+    (collection,) = found.collections
+    assert (collection.unfinished, collection.failing_since) == (False, collection.last_success)

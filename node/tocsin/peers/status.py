@@ -1,5 +1,6 @@
 """Status: how each peer stands, in words for a duty officer, and a test of one that stores nothing."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,8 +9,10 @@ from tocsin.peers.discover import choose, look_around
 from tocsin.peers.take import PRUNED, WITHDRAWN
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home, PeerSettings, PullSettings, Settings
-from tocsin.store import parties, peers
+from tocsin.sharing import notices
+from tocsin.store import parties, pauses, peers
 from tocsin.store.parties import Party
+from tocsin.store.pauses import EVERYBODY, Pause
 from tocsin.store.peers import LedgerOutcome, Pull
 from tocsin.store.transaction import Transaction
 from tocsin.taxii.client import Bounds, PeerClient, Unreadable, read_credential
@@ -32,11 +35,23 @@ class PulledCollection:
     last_error: str | None
     failures: int
     due: int | None
+    every: int = 0  # seconds between two cycles
+    lag: int | None = None  # microseconds since it last answered
+
+    @property
+    def failing_since(self) -> int | None:
+        """When it last answered, where it fails since; None where it does not, or never answered."""
+        return self.last_success if self.failures else None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last cycle used up its budget: there is more, and it is due at once."""
+        return not self.failures and self.last_success is not None and self.due == self.last_success
 
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """How we stand with one peer: `words` is the worst of its collections.
+    """How we stand with one peer: `words` is the worst of its collections; `paused` goes before them.
 
     `in step` · `late 4 h` · `failing: …` · `suspended` · `never contacted` · `nothing pulled`
     """
@@ -49,6 +64,8 @@ class PeerStatus:
     last_success: int | None
     ledger: Mapping[LedgerOutcome, int]
     collections: tuple[PulledCollection, ...]
+    paused: Pause | None = None  # by itself, or with everybody
+    overdue: int = 0  # objects that we took back, of which it has not said within a day what it did with them
     withdrawn: int = 0  # of those that the ledger has as stored: it told us that it withdrew something,
     pruned: int = 0  # or that it no longer keeps it
 
@@ -76,11 +93,22 @@ class Check:
 
 async def peer_statuses(tx: Transaction, configuration: Configuration) -> list[PeerStatus]:
     """Every configured peer, in the order of the file."""
-    return [await peer_status(tx, configuration, name) for name in configuration.settings.peers]
+    late = await _late(tx, configuration)
+    return [await _status(tx, configuration, name, late) for name in configuration.settings.peers]
 
 
 async def peer_status(tx: Transaction, configuration: Configuration, name: str) -> PeerStatus:
     """One configured peer. Raises NotFound."""
+    return await _status(tx, configuration, name, await _late(tx, configuration))
+
+
+async def _late(tx: Transaction, configuration: Configuration) -> Counter[str]:
+    """How many withdrawals each owes an answer to, by party id."""
+    told = await notices.account(tx, configuration)
+    return Counter(one.party_id for notice in told for one in notice.recipients if one.late)
+
+
+async def _status(tx: Transaction, configuration: Configuration, name: str, late: Counter[str]) -> PeerStatus:
     settings = configuration.settings.peers.get(name)
     party = await parties.party_by_name(tx, name)
     if settings is None or party is None:
@@ -89,6 +117,7 @@ async def peer_status(tx: Transaction, configuration: Configuration, name: str) 
     rows = {pull.wanted: pull for pull in await peers.pulls(tx, party.id)}
     collections = tuple(_collection(pull, rows.get(pull.collection), now) for pull in settings.pull)
     words = _words(party, collections)
+    holding = await pauses.pauses(tx)
     told = await peers.ledger_reasons(tx, party.id, (WITHDRAWN, PRUNED))
     return PeerStatus(
         name=name,
@@ -99,6 +128,8 @@ async def peer_status(tx: Transaction, configuration: Configuration, name: str) 
         last_success=max((c.last_success for c in collections if c.last_success is not None), default=None),
         ledger=await peers.ledger_counts(tx, party.id),
         collections=collections,
+        paused=holding.get(party.id) or holding.get(EVERYBODY),
+        overdue=late[party.id],
         withdrawn=told[WITHDRAWN],
         pruned=told[PRUNED],
     )
@@ -107,6 +138,8 @@ async def peer_status(tx: Transaction, configuration: Configuration, name: str) 
 def _words(party: Party, collections: Sequence[PulledCollection]) -> str:
     if party.suspended:
         return "suspended"
+    if party.paused:
+        return "paused"
     if not collections:
         return "nothing pulled"
     worst = max(collections, key=lambda collection: (collection.failures > 0, not collection.in_step))
@@ -115,7 +148,9 @@ def _words(party: Party, collections: Sequence[PulledCollection]) -> str:
 
 def _collection(pull: PullSettings, row: Pull | None, now: int) -> PulledCollection:
     if row is None:
-        return PulledCollection(pull.collection, None, None, "never contacted", False, None, None, None, 0, None)
+        return PulledCollection(
+            pull.collection, None, None, "never contacted", False, None, None, None, 0, None, every=pull.every
+        )
     words = standing(row, pull.every, now)
     return PulledCollection(
         wanted=pull.collection,
@@ -128,6 +163,8 @@ def _collection(pull: PullSettings, row: Pull | None, now: int) -> PulledCollect
         last_error=row.last_error,
         failures=row.attempts,
         due=row.due,
+        every=pull.every,
+        lag=max(now - row.last_success, 0) if row.last_success is not None else None,
     )
 
 
