@@ -4,7 +4,7 @@ import hashlib
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -243,3 +243,43 @@ async def alpha_and_beta(
         await introduce(beta, alpha, "alpha", "beta")
         async with listening(alpha):
             yield alpha, beta
+
+
+@asynccontextmanager
+async def alpha_gamma_and_beta(
+    tmp_path: Path, make_database: MakeDatabase
+) -> AsyncIterator[tuple[Neighbour, Neighbour, Neighbour]]:
+    """Alpha offers `regional` (no near misses) to both; gamma offers all that it holds to beta as `passed-on`, and
+    beta all to gamma as `back`."""
+    async with AsyncExitStack() as stack:
+        alpha, beta, gamma = [
+            await stack.enter_async_context(neighbour(name, tmp_path / name, make_database("sqlite")))
+            for name in ("Alpha", "Beta", "Gamma")
+        ]
+        await alpha.apply(
+            {
+                "peers": {"beta": a_peer(beta.url), "gamma": a_peer(gamma.url)},
+                "collections": {"regional": {"readers": ["beta", "gamma"]}},
+            },
+            regional=EFFECTS_ALONE,
+        )
+        await gamma.apply(
+            {
+                "peers": {"beta": a_peer(beta.url, "back"), "alpha": a_peer(alpha.url, "regional")},
+                "collections": {"passed-on": {"readers": ["beta"]}},
+            }
+        )
+        await beta.apply(
+            {
+                "accounts": {"acme": {"kind": "company"}},
+                "peers": {"alpha": a_peer(alpha.url, "regional"), "gamma": a_peer(gamma.url, "passed-on")},
+                "collections": {"onward": {"readers": ["acme"]}, "back": {"readers": ["gamma"]}},
+            }
+        )
+        await introduce(gamma, alpha, "alpha", "gamma")
+        await introduce(beta, alpha, "alpha", "beta")
+        await introduce(beta, gamma, "gamma", "beta")
+        await introduce(gamma, beta, "beta", "gamma")
+        for node in (alpha, beta, gamma):
+            await stack.enter_async_context(listening(node))
+        yield alpha, gamma, beta

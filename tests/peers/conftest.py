@@ -1,8 +1,8 @@
-"""Two nodes that know each other."""
+"""Two or three nodes that know each other."""
 
 import pytest_asyncio
 
-from neighbours import alpha_and_beta
+from neighbours import alpha_and_beta, alpha_gamma_and_beta
 
 
 @pytest_asyncio.fixture
@@ -17,3 +17,10 @@ async def pair_on_each(request, tmp_path, make_database):
     """The same, on each database."""
     async with alpha_and_beta(tmp_path, make_database, request.param) as both:
         yield both
+
+
+@pytest_asyncio.fixture
+async def chain(tmp_path, make_database):
+    """Alpha makes, gamma passes on, beta reads from both. On SQLite."""
+    async with alpha_gamma_and_beta(tmp_path, make_database) as nodes:
+        yield nodes

@@ -3,6 +3,8 @@
 Each peer has a task of its own, so one that hangs, lies or crashes us holds up nobody else; the collections of one
 peer are read one after the other, which keeps within the requests that it may expect of us. A lease keeps replicas
 from reading the same collection at once; it only saves work, the cursor keeps it right.
+
+While a node has nothing new for us, one request waits at it for news (`listen`), by one process only.
 """
 
 import asyncio
@@ -12,16 +14,18 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from tocsin.errors import NotFound, Refused, Unavailable
+from tocsin.errors import BadInput, NotFound, PeerFailed, Refused, Unavailable
 from tocsin.peers.discover import Contact
+from tocsin.peers.listen import Logs, find_news, hear, in_step
 from tocsin.peers.pull import LEASE_SECONDS, PullReport, Terms, pull_once
 from tocsin.peers.retry import pause_after
 from tocsin.policy.configuration import Configuration
-from tocsin.settings import Home
+from tocsin.settings import Home, PeerSettings
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node
 from tocsin.store import jobs, parties, peers
 from tocsin.store.transaction import Store, Transaction
+from tocsin.taxii.client import Bounds, PeerClient, read_credential
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,7 @@ LONGEST_TICK = 5.0  # seconds: a peer that was added, resumed or left by another
 SHORTEST_TICK = 0.2
 READING_TICK = 0.5  # while something is read: whoever is paused or suspended is left by then
 CONTACT_SECONDS = 600.0  # how long a discovery is believed
+LISTEN_SECONDS = 120.0  # the lease of who listens to a peer; taken anew when half of it is over
 
 _Task = tuple[str, str]  # peer, wanted
 
@@ -49,7 +54,8 @@ async def run(store: Store, home: Home, node: Node, stop: asyncio.Event, terms: 
     try:
         while not stop.is_set():
             pause = await worker.tick()
-            await asyncio.wait({stopping, *worker.running.values()}, timeout=pause, return_when="FIRST_COMPLETED")
+            busy = {stopping, *worker.running.values(), *worker.listening.values()}
+            await asyncio.wait(busy, timeout=pause, return_when="FIRST_COMPLETED")
     finally:
         stopping.cancel()
         await worker.close()
@@ -96,6 +102,10 @@ class _Worker:
         self._holder = f"{os.getpid()}-{secrets.token_hex(6)}"
         self._contacts: dict[_Task, tuple[float, Contact]] = {}
         self.running: dict[str, asyncio.Task[None]] = {}
+        self.listening: dict[str, asyncio.Task[None]] = {}
+        self._roots: dict[str, tuple[float, str | None]] = {}  # where a peer tells news, and when that was found
+        self._deaf: dict[str, int] = {}  # who did not answer, and when it last had
+        self._leases: dict[str, float] = {}  # whom this process listens to, and since when it has said so
 
     async def tick(self) -> float:
         """Look after what has ended, start what is due; the seconds until there is something to do again."""
@@ -103,29 +113,45 @@ class _Worker:
         try:
             async with self._store.reading() as tx:
                 now = await tx.now()
-                waiting = await due(tx, await in_force(tx))
+                configuration = await in_force(tx)
+                waiting = await due(tx, configuration)
+                logs = await in_step(tx, configuration)
                 left = {party.name for party in await parties.parties(tx) if party.suspended or party.paused}
         except (Unavailable, Refused) as why:
             log.warning("no pull now: %s", why)
             return LONGEST_TICK
-        for peer in left & self.running.keys():
-            if not self.running[peer].cancelling():  # once: it gives its lease back
-                self.running[peer].cancel()
+        for peer in left:
+            for task in (self.running.get(peer), self.listening.get(peer)):
+                if task is not None and not task.cancelling():  # once: it gives its lease back
+                    task.cancel()
         ready: dict[str, list[str]] = {}
-        for task in waiting:
-            if task.at <= now and task.peer not in self.running:
-                ready.setdefault(task.peer, []).append(task.wanted)
+        for one in waiting:
+            if one.at <= now and one.peer not in self.running:
+                ready.setdefault(one.peer, []).append(one.wanted)
         for peer, collections in ready.items():
             self.running[peer] = asyncio.create_task(self._read(peer, collections), name=f"pull {peer}")
-        ahead = [(task.at - now) / 1_000_000 for task in waiting if task.at > now]
+        for peer in logs.keys() - self.running.keys() - self.listening.keys():
+            if self._deaf.get(peer, -1) < logs[peer].last_success and not self._tells_none(peer):
+                bounds = self._terms.bounds.under(configuration.settings.limits)
+                listen = self._listen(peer, configuration.settings.peers[peer], logs[peer], bounds)
+                self.listening[peer] = asyncio.create_task(listen, name=f"listen to {peer}")
+        ahead = [(one.at - now) / 1_000_000 for one in waiting if one.at > now]
         longest = READING_TICK if self.running else LONGEST_TICK
         return min(max(min(ahead, default=longest), SHORTEST_TICK), longest)
 
     async def close(self) -> None:
         """End what runs: a page that is not committed is read again another time."""
-        for task in self.running.values():
+        tasks = [*self.running.values(), *self.listening.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self.running.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._leases:
+            try:
+                async with self._store.writing() as tx:
+                    for peer in self._leases:
+                        await jobs.release_lease(tx, f"listen {peer}", self._holder)
+            except Unavailable as why:
+                log.info("leases are left to run out: %s", why)
 
     async def _read(self, peer: str, collections: Iterable[str]) -> None:
         elsewhere = False
@@ -159,8 +185,60 @@ class _Worker:
         if report.tally.seen > report.tally.pages or report.error:
             log.info("pulled: peer=%s collection=%s %s: %s", peer, wanted, report.state, report.tally.words)
 
+    def _tells_none(self, peer: str) -> bool:
+        """Whether we know, since not so long ago, that a peer tells no news."""
+        found, root = self._roots.get(peer, (0.0, ""))
+        return root is None and asyncio.get_running_loop().time() - found <= CONTACT_SECONDS
+
+    async def _listen(self, peer: str, settings: PeerSettings, logs: Logs, bounds: Bounds) -> None:
+        """Wait at a peer for news, once, and have what went on there read."""
+        self._deaf[peer] = logs.last_success  # until it is seen that this works
+        if not await self._may_listen(peer):
+            return
+        try:
+            credential = read_credential(self._home, peer, settings)
+            async with PeerClient(peer, settings.url, credential, bounds) as client:
+                root = await self._root(client, peer, logs)
+                news = await hear(client, root, logs) if root is not None else []
+        except (PeerFailed, BadInput) as why:
+            log.info("no news of %s until it answers again: %s", peer, why)
+            self._roots.pop(peer, None)
+            return
+        del self._deaf[peer]
+        if news:
+            async with self._store.writing() as tx:
+                cursors = {id_: logs.cursors[id_] for id_ in news}
+                await peers.hasten(tx, logs.party_id, cursors, await tx.now())
+
+    async def _root(self, client: PeerClient, peer: str, logs: Logs) -> str | None:
+        clock = asyncio.get_running_loop().time()
+        found, root = self._roots.get(peer, (-CONTACT_SECONDS, None))
+        if clock - found > CONTACT_SECONDS:
+            root = await find_news(client, logs)
+            self._roots[peer] = clock, root
+        return root
+
+    async def _may_listen(self, peer: str) -> bool:
+        """Whether no other process listens to this peer: it may expect two requests of us at a time, not more."""
+        clock = asyncio.get_running_loop().time()
+        if clock - self._leases.get(peer, -LISTEN_SECONDS) < LISTEN_SECONDS / 2:
+            return True
+        async with self._store.writing() as tx:
+            mine = await jobs.lease(tx, f"listen {peer}", self._holder, await tx.now(), LISTEN_SECONDS)
+        if mine:
+            self._leases[peer] = clock
+        else:
+            self._leases.pop(peer, None)
+        return mine
+
     async def _look_after_ended(self) -> None:
         """Note what nobody foresaw (a fault of ours) with that peer, so that it is seen and tried later."""
+        for peer, task in list(self.listening.items()):
+            if task.done():
+                del self.listening[peer]
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    level = logging.WARNING if isinstance(error, Unavailable) else logging.ERROR
+                    log.log(level, "listening to %s stopped", peer, exc_info=error)
         for peer, task in list(self.running.items()):
             if not task.done():
                 continue
