@@ -10,7 +10,7 @@ from test_worker import until, working
 from tocsin.peers import listen, worker
 from tocsin.stix.objects import keyed_id
 from tocsin.store.transaction import Store
-from zoo import FOLDER, JSON, ZOO, Liar, a_node, animal, http
+from zoo import COLLECTION, FOLDER, JSON, ZOO, Liar, a_node, animal, http
 
 BOUND = 5.0  # seconds; on a machine with nothing else to do it is a fifth of one
 
@@ -97,9 +97,18 @@ async def test_a_peer_that_tells_no_news_is_read_when_it_is_due(tmp_path, make_d
         assert not any("news" in asked.path for asked in zoo.asked)
 
 
-@pytest.mark.parametrize("status", [404, 500, 200])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b"{}"),
+        (500, b"{}"),
+        (200, b"[]"),
+        (200, b'{"news":[]}'),  # at once
+        (200, b'{"news":["%b"]}' % COLLECTION.encode()),  # though there is nothing
+    ],
+)
 async def test_a_peer_that_will_not_tell_news_is_not_asked_again_before_its_next_turn(
-    tmp_path, make_database, monkeypatch, status
+    tmp_path, make_database, monkeypatch, status, body
 ):
     monkeypatch.setattr(worker, "LONGEST_TICK", 0.2)
     async with neighbour("Beta", tmp_path / "beta", make_database("sqlite")) as beta, animal() as zoo:
@@ -114,15 +123,15 @@ async def test_a_peer_that_will_not_tell_news_is_not_asked_again_before_its_next
         async def with_epoch(asked, writer):
             class Answer:
                 def write(self, raw):
-                    _, _, body = raw.partition(b"\r\n\r\n")
-                    writer.write(http(200, body.replace(b"{", b'{"epoch":"one",', 1), JSON))
+                    _, _, page = raw.partition(b"\r\n\r\n")
+                    writer.write(http(200, page.replace(b"{", b'{"epoch":"one",', 1), JSON))
 
             await plain(asked, Answer())
 
         zoo.answers[f"{FOLDER}changes/"] = with_epoch
-        zoo.answers["/root/news/"] = http(status, b"[]", JSON)
+        zoo.answers["/root/news/"] = http(status, body, JSON)
         async with working(beta):
-            await until(times(zoo.asked, 12))
+            await until(times(zoo.asked, 16))
         news = zoo.paths().count("/root/news/")
         turns = zoo.paths().count(f"{FOLDER}changes/")
         assert 1 <= news <= turns

@@ -11,12 +11,12 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tocsin.errors import BadInput, NotFound, PeerFailed, Refused, Unavailable
 from tocsin.peers.discover import Contact
-from tocsin.peers.listen import Logs, find_news, hear, in_step
+from tocsin.peers.listen import WAIT, Logs, find_news, hear, in_step
 from tocsin.peers.pull import LEASE_SECONDS, PullReport, Terms, pull_once
 from tocsin.peers.retry import pause_after
 from tocsin.policy.configuration import Configuration
@@ -105,6 +105,7 @@ class _Worker:
         self.listening: dict[str, asyncio.Task[None]] = {}
         self._roots: dict[str, tuple[float, str | None]] = {}  # where a peer tells news, and when that was found
         self._deaf: dict[str, int] = {}  # who did not answer, and when it last had
+        self._told: dict[str, Mapping[str, str]] = {}  # how far a peer's logs were read when it last told news
         self._leases: dict[str, float] = {}  # whom this process listens to, and since when it has said so
 
     async def tick(self) -> float:
@@ -195,6 +196,7 @@ class _Worker:
         self._deaf[peer] = logs.last_success  # until it is seen that this works
         if not await self._may_listen(peer):
             return
+        began = asyncio.get_running_loop().time()
         try:
             credential = read_credential(self._home, peer, settings)
             async with PeerClient(peer, settings.url, credential, bounds) as client:
@@ -204,8 +206,12 @@ class _Worker:
             log.info("no news of %s until it answers again: %s", peer, why)
             self._roots.pop(peer, None)
             return
+        waited = asyncio.get_running_loop().time() - began
+        if (not news and waited < WAIT / 2) or (news and self._told.get(peer) == logs.cursors):
+            return  # it does not wait, or tells of what is not there: enough until its next turn
         del self._deaf[peer]
         if news:
+            self._told[peer] = logs.cursors
             async with self._store.writing() as tx:
                 cursors = {id_: logs.cursors[id_] for id_ in news}
                 await peers.hasten(tx, logs.party_id, cursors, await tx.now())
