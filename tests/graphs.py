@@ -40,11 +40,8 @@ IDENTITY = keyed_id(SECRET, "identity", "node")
 PEERS, WRITERS, READERS = ("beta", "gamma"), ("writer", "rival"), ("acme", "beta", "gamma", "press", "writer")
 COUNTRIES = ("EE", "LV", "LT", "FI", "DE")
 SECTORS = ("naics:52", "naics:522110", "naics:62", "nis2:energy", "nis2:energy/oil", "nis2:health")
-GROUPS = (
-    "victim reporter narrative references attribution victim-observables attacker-observables exact-times"
-    " severity-inputs answers"
-).split()
-KEEPS = "name description labels external_references unknown-properties unknown-extensions exact-times".split()
+GROUPS = ["victim", "reporter", "narrative", "references", "attribution", "victim-observables", "attacker-observables", "exact-times", "severity-inputs", "answers"]
+KEEPS = ["name", "description", "labels", "external_references", "unknown-properties", "unknown-extensions", "exact-times"]
 ROLES = ("victim", "observable", "reporter", "attacker", "other")
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _FOREIGN = "extension-definition--5b6c7d8e-0000-4000-8000-00000000000"
@@ -565,7 +562,7 @@ _NEVER = ("type", "id", "spec_version", "extension_type", "created_by_ref", "rel
 
 def _form(kind: str, path: tuple[str | int, ...], text: str) -> str | None:
     """The form in which a canary may stand at a path; None where no text of one's own may."""
-    if path[-1] in _NEVER or "--" in text and not text.startswith("auf ") or path[0] == "granular_markings":
+    if path[-1] in _NEVER or ("--" in text and not text.startswith("auf ")) or path[0] == "granular_markings":
         return None
     if str(path[0]) == "extensions" and path[1] == EXTENSION_ID:
         return {"identifier": "ö“{0}/ß", "organisation": "ö“{0}/ß", "mapping": "{0}"}.get(str(path[-1]))

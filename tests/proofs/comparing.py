@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from graphs import Step, World
 from life import Life
 from naive import DEFINITIONS, Naive, names
-from traces import Permitted
 from tocsin.store import pages
 from tocsin.store.releases import collections
+from traces import Permitted
 
 # STIX asks of these for at least one of several properties, or for a form: which the naive opinion leaves open
 _OPEN = frozenset(
-    "artifact email-message file identity incident indicator location malware malware-analysis network-traffic"
-    " observed-data process user-account windows-registry-key x509-certificate".split()
+    ["artifact", "email-message", "file", "identity", "incident", "indicator", "location", "malware", "malware-analysis", "network-traffic", "observed-data", "process", "user-account", "windows-registry-key", "x509-certificate"]
 )
 Forms = Mapping[str, str]
 Excused = frozenset[tuple[str, str]]
@@ -31,7 +30,7 @@ async def standing(life: Life) -> dict[str, dict[str, str]]:
     for key, ids in found.items():
         links = await life.originals(key)
         copied = {id_: "copy" for id_, copy in links.items() if copy in ids}
-        forms[key] = copied | {id_: "whole" for id_ in ids & told}
+        forms[key] = copied | dict.fromkeys(ids & told, "whole")
         doubled = copied.keys() & ids
         assert not doubled, f"{key}: both whole and as a copy: {sorted(doubled)}"
         strange = {id_ for id_ in ids - told - set(links.values()) if not _of_the_node(id_)}

@@ -69,7 +69,9 @@ def variation(world: World, donor: World, happened: Timeline, name: str, dice: r
     keys = readable(world, name)
     before = view(world, happened, keys)
     other = list(happened)
-    for change in dice.sample([_change, _change, _take_away, _add, _add, _say_again, _know_already], dice.randint(1, 3)):
+    for change in dice.sample(
+        [_change, _change, _take_away, _add, _add, _say_again, _know_already], dice.randint(1, 3)
+    ):
         trial = change(world, donor, other, name, dice)
         if trial != other and view(world, trial, keys) == before:
             other = trial
@@ -149,7 +151,9 @@ def _know_already(world: World, donor: World, happened: Timeline, name: str, dic
 
 def _somebodys(happened: Timeline, name: str, dice: random.Random) -> Told | None:
     """An object that somebody else than the reader told of."""
-    found = [one for _, step in happened for one in step.told if one.by != name and one.value["type"] not in DEFINITIONS]
+    found = [
+        one for _, step in happened for one in step.told if one.by != name and one.value["type"] not in DEFINITIONS
+    ]
     return dice.choice(found) if found else None
 
 
@@ -157,7 +161,8 @@ def _instead(happened: Timeline, told: Told, other: Told | None) -> Timeline:
     def steps() -> Iterator[tuple[int, Step]]:
         for at, step in happened:
             kept = [
-                one if (one.id, one.version, one.by) != (told.id, told.version, told.by) else other for one in step.told
+                one if (one.id, one.version, one.by) != (told.id, told.version, told.by) else other
+                for one in step.told
             ]
             yield at, replace(step, told=tuple(one for one in kept if one is not None))
 
