@@ -1,11 +1,11 @@
 """Graphs: seeded worlds of STIX objects with a canary in every text, time and id, the policies before which they
 come, and the steps by which they arrive.
 
-A world is drawn from a seed and two numbers alone: `make_world(seed, [0, 1, 2])` has three graphs, and the second of
-them is the same as in `make_world(seed, [1])`. Nothing here knows how the node judges.
+A world is drawn from a seed alone: `make_world(seed, [0, 1, 2])` has three graphs, and the second of them is the
+same as in `make_world(seed, [1])`. Nothing here knows how the node judges.
 
-A canary is 128 bits: 32 hex digits in a text, the UUID of an object, or a time with a number of microseconds of its
-own. `World.canaries` says of each where it was put.
+A canary is 128 bits: 32 hex digits in a text, the UUID of an object, or a time with a number of microseconds of
+its own. `World.canaries` says of each where it was put.
 """
 
 import json
@@ -40,8 +40,27 @@ IDENTITY = keyed_id(SECRET, "identity", "node")
 PEERS, WRITERS, READERS = ("beta", "gamma"), ("writer", "rival"), ("acme", "beta", "gamma", "press", "writer")
 COUNTRIES = ("EE", "LV", "LT", "FI", "DE")
 SECTORS = ("naics:52", "naics:522110", "naics:62", "nis2:energy", "nis2:energy/oil", "nis2:health")
-GROUPS = ["victim", "reporter", "narrative", "references", "attribution", "victim-observables", "attacker-observables", "exact-times", "severity-inputs", "answers"]
-KEEPS = ["name", "description", "labels", "external_references", "unknown-properties", "unknown-extensions", "exact-times"]
+GROUPS = [
+    "victim",
+    "reporter",
+    "narrative",
+    "references",
+    "attribution",
+    "victim-observables",
+    "attacker-observables",
+    "exact-times",
+    "severity-inputs",
+    "answers",
+]
+KEEPS = [
+    "name",
+    "description",
+    "labels",
+    "external_references",
+    "unknown-properties",
+    "unknown-extensions",
+    "exact-times",
+]
 ROLES = ("victim", "observable", "reporter", "attacker", "other")
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _FOREIGN = "extension-definition--5b6c7d8e-0000-4000-8000-00000000000"

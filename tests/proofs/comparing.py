@@ -1,4 +1,4 @@
-"""Comparing: how the objects of a world stand in the node, beside how the naive second opinion says they should."""
+"""Comparing: how the objects of a world stand in the node, beside how the naive opinion says they should."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,23 @@ from traces import Permitted
 
 # STIX asks of these for at least one of several properties, or for a form: which the naive opinion leaves open
 _OPEN = frozenset(
-    ["artifact", "email-message", "file", "identity", "incident", "indicator", "location", "malware", "malware-analysis", "network-traffic", "observed-data", "process", "user-account", "windows-registry-key", "x509-certificate"]
+    [
+        "artifact",
+        "email-message",
+        "file",
+        "identity",
+        "incident",
+        "indicator",
+        "location",
+        "malware",
+        "malware-analysis",
+        "network-traffic",
+        "observed-data",
+        "process",
+        "user-account",
+        "windows-registry-key",
+        "x509-certificate",
+    ]
 )
 Forms = Mapping[str, str]
 Excused = frozenset[tuple[str, str]]

@@ -62,16 +62,8 @@ async def look_for(
 ) -> list[Answer]:
     """Single objects, their versions, and pages that ask for them."""
     root = f"/exchange/collections/{collection}/"
-    answers = []
-    for id_ in ids:
-        for path in (
-            f"objects/{id_}/",
-            f"objects/{id_}/versions/",
-            f"objects/?match[id]={id_}",
-            f"manifest/?match[id]={id_}",
-        ):
-            answers.append(await ask(client, root + path, headers))
-    return answers
+    paths = ("objects/{}/", "objects/{}/versions/", "objects/?match[id]={}", "manifest/?match[id]={}")
+    return [await ask(client, root + path.format(id_), headers) for id_ in ids for path in paths]
 
 
 async def around(client: httpx2.AsyncClient, headers: dict[str, str], others: Sequence[str]) -> list[Answer]:

@@ -54,7 +54,7 @@ class Naive:
             self.stands = {key: self.settle(key) for key in self.world.policies}
 
     def settle(self, key: str) -> dict[str, Standing]:
-        """The largest set that may stand together; who is heard next is heard only where the first comes to nothing."""
+        """The largest set that may stand together. Who is next is heard only where the first comes to nothing."""
         accounts = self.accounts(key)
         options = {id_: self.options(key, told, accounts) for id_, told in accounts.items()}
         while True:

@@ -1,7 +1,7 @@
 """No byte of what policy withholds, and all of what it permits: against the naive opinion, on random worlds.
 
-`TOCSIN_TEST_GRAPHS=100000` takes more graphs in process, `TOCSIN_TEST_GRAPHS_HTTP=2000` over HTTP, `TOCSIN_TEST_SEED`
-others. A failure says how to see it again: `TOCSIN_TEST_SEED=… TOCSIN_TEST_WORLD=17 pytest …`.
+`TOCSIN_TEST_GRAPHS=100000` takes more graphs in process, `TOCSIN_TEST_GRAPHS_HTTP=2000` over HTTP,
+`TOCSIN_TEST_SEED` others. A failure says how to see it again: `TOCSIN_TEST_SEED=… TOCSIN_TEST_WORLD=17 pytest …`.
 """
 
 import json

@@ -75,7 +75,7 @@ async def transcript(
         anew()
         async with life.asking() as client:
             answers = await _asked(life, client, name, sought)
-            for key, settings in world.settings["collections"].items():
+            for settings in world.settings["collections"].values():
                 if name in settings["writers"]:
                     answers += await _post(life, client, name, settings["id"], donor, sought)
                     answers += await _asked(life, client, name, sought)
@@ -108,8 +108,8 @@ async def _post(
 ) -> list[Answer]:
     """A writer posts something new, and what may be known of already, seen or unseen.
 
-    Not what has no version of its own, which is dated by its first receipt here, whoever brought it; nor creators and
-    definitions, which others' words may let in beside what is posted.
+    Not what has no version of its own, which is dated by its first receipt here, whoever brought it; nor creators
+    and definitions, which others' words may let in beside what is posted.
     """
     objects = [_note(sought)]
     for one in [*life.world.told(), *donor.told()]:

@@ -1,7 +1,7 @@
 """Seeded bugs: forty that somebody could write into the judges, and the proofs of this room notice them.
 
-Each is at work in a process of its own, in a copy of one module's source (`mutants`). By default a handful that differ
-in where they are; `TOCSIN_TEST_MUTANTS=40` takes all and prints the table.
+Each is at work in a process of its own, in a copy of one module's source (`mutants`). By default a handful that
+differ in where they are; `TOCSIN_TEST_MUTANTS=40` takes all and prints the table.
 """
 
 import json

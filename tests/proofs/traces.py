@@ -1,8 +1,8 @@
 """Traces: what of a world may be in what readers get, and what is.
 
-Found is every canary in some bytes: as it is, in capitals, escaped for JSON or URLs, as hex, as base64 at any offset.
-What may be there follows from the naive opinion, and for redacted copies from the redaction table and the rule's
-groups alone.
+Found is every canary in some bytes: as it is, in capitals, escaped for JSON or URLs, as hex, as base64 at any
+offset. What may be there follows from the naive opinion, and for redacted copies from the redaction table and the
+rule's groups alone.
 """
 
 import base64
@@ -73,7 +73,7 @@ def _decoded(run: bytes) -> frozenset[str]:
 
 @dataclass
 class Permitted:
-    """The canaries that may be in a collection. `look` after every step: an id once shown is in the log for good."""
+    """The canaries that may be in a collection. `look` after every step: the log keeps an id once shown."""
 
     world: World
     ids: dict[str, set[str]] = field(default_factory=dict)
