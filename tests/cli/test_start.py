@@ -355,3 +355,28 @@ def test_a_home_beside_another_makes_other_ids_of_the_same_records(stocked, tmp_
     ids = [{line["id"] for line in node.lines("incidents", "--json")} for node in (other, stocked)]
     assert len(ids[0]) == len(ids[1])
     assert not ids[0] & ids[1]
+
+
+def test_a_draft_of_a_policy_is_previewed_and_nothing_is_stored(stocked, tmp_path):
+    stocked.ok("publish", "rt:CA-011", "--yes")
+    draft = tmp_path / "shared.yaml"
+    draft.write_text("rules: []\ntests: []\n")
+    said = stocked.ok("policy", "preview", str(draft))
+    assert "acme: loses" in said
+    assert stocked.lines("policy", "preview", str(draft), "--json")[0]["readers"][0]["reader"] == "acme"
+    assert "what is in force" in stocked.ok("apply")
+    draft.write_text("rules: [{id: x, then: alow, reason: y}]\n")
+    wrong = stocked("policy", "preview", str(draft))
+    assert (wrong.exit_code, "policies/shared.yaml:1" in wrong.stderr) == (1, True)
+    missing = stocked("policy", "preview", str(tmp_path / "none.yaml"))
+    assert (missing.exit_code, "cannot be read" in missing.stderr) == (1, True)
+
+
+def test_what_a_reader_finds_is_previewed_as_it_stands_and_by_the_files(stocked):
+    stocked.ok("publish", "rt:CA-011", "--yes")
+    rows = stocked.lines("peer", "preview", "acme", "--json")
+    assert [row["form"] for row in rows if row["id"].startswith("incident--")] == ["redacted"]
+    assert "acme finds" in stocked.ok("peer", "preview", "acme")
+    assert "redacted copy of" in stocked.ok("peer", "preview", "acme", "--files")
+    wrong = stocked("peer", "preview", "acne")
+    assert (wrong.exit_code, "acme" in wrong.stderr) == (2, True)

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "hold": "out",
     "withdraw": "out",
     "revoke": "out",
+    "withdrawals": "withdrawals",
     "share": "share",
     "policy": "preview",
     "account": "people",
@@ -45,6 +46,7 @@ COMMANDS: Mapping[str, str] = {
     "pause": "emergency",
     "resume": "emergency",
     "quarantine": "quarantine",
+    "erase": "erase",
     "audit": "keep",
 }
 

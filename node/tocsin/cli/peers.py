@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Sequence
+from datetime import tzinfo
 from difflib import unified_diff
 from typing import Annotated, Any
 
@@ -14,12 +15,21 @@ from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
 from tocsin.cli.editing import with_entry
 from tocsin.cli.distrust import distrust
 from tocsin.cli.people import NameArgument, find_party
+from tocsin.cli.preview import peer_preview
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, home_of, proposed, run, session
-from tocsin.cli.wording import moment_text, zone
+from tocsin.cli.wording import moment_text, pause_as_value, pause_words, zone
 from tocsin.documents import nearest
 from tocsin.errors import BadFile, BadInput, Problem, Refused
-from tocsin.peers.pull import PullReport
-from tocsin.peers.status import Check, PeerStatus, peer_status, peer_statuses, test_peer
+from tocsin.peers.pull import PullReport, Terms
+from tocsin.peers.status import (
+    Check,
+    PeerStatus,
+    PulledCollection,
+    peer_status,
+    peer_statuses,
+    spoken,
+    test_peer,
+)
 from tocsin.peers.worker import sync_all
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.settings import NAME, Settings
@@ -27,6 +37,7 @@ from tocsin.store import audit, parties, peers
 
 _PROBLEMS_SHOWN = 20  # of the ledger
 _LATEST = 1000  # rows of the ledger in which refusals are looked for
+_SKEW_TOLD = 2_000_000  # microseconds of a clock that are worth a word
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
         ("test", try_),
         ("list", list_),
         ("show", show),
+        ("preview", peer_preview),
         ("suspend", suspend),
         ("resume", resume),
         ("distrust", distrust),
@@ -176,10 +188,12 @@ def show_peers(found: Sequence[PeerStatus], configuration: Configuration) -> Non
             f"{status.stored:,}",
             f"{status.quarantined:,}",
             f"{status.ledger['refused']:,}",
+            f"{status.overdue:,}",
         )
         for status in found
     ]
-    show_table(("peer", "stands", "last answer", "stored", "quarantine", "refused"), rows, wrap="stands")
+    columns = ("peer", "stands", "last answer", "stored", "quarantine", "refused", "overdue")
+    show_table(columns, rows, wrap="stands")
 
 
 def _as_value(status: PeerStatus) -> dict[str, Any]:
@@ -190,6 +204,9 @@ def _as_value(status: PeerStatus) -> dict[str, Any]:
         "in_step": status.in_step,
         "identity": status.identity,
         "last_success": status.last_success,
+        "paused": pause_as_value(status.paused),
+        "quarantined": status.quarantined,
+        "overdue": status.overdue,
         "ledger": _offered(status),
         "collections": [
             {
@@ -201,6 +218,13 @@ def _as_value(status: PeerStatus) -> dict[str, Any]:
                 "last_success": one.last_success,
                 "last_error": one.last_error,
                 "failures": one.failures,
+                "failing_since": one.failing_since,
+                "every": one.every,
+                "lag": one.lag,
+                "unfinished": one.unfinished,
+                "skew": one.skew,
+                "compared": one.compared,
+                "difference": one.difference,
             }
             for one in status.collections
         ],
@@ -245,6 +269,8 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
         return
     tz = zone(configuration.settings.node.timezone)
     say(f"{name}: {status.words}", "bold")
+    if status.paused is not None:
+        say(f"  {pause_words(status.paused, tz)}")
     say(f"  {status.url}")
     say(f"  speaks for {status.identity or 'no identity that we know'}")
     say(f"  reads of ours: {', '.join(reads) or 'nothing'}")
@@ -252,6 +278,10 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
     for one in status.collections:
         read_up_to = f"; read up to {one.cursor}" if one.cursor else ""
         say(f"  {one.wanted} ({one.protocol or 'not contacted'}): {one.words}{read_up_to}")
+        for line in _health(one, tz):
+            say(f"      {line}")
+    if status.overdue:
+        say(f"  owes an answer to {plural(status.overdue, 'withdrawal')} (tocsin withdrawals)")
     if bad:
         say()
         lines = [
@@ -261,6 +291,23 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
         show_table(("when", "", "object", "reason"), lines, wrap="reason")
         if len(bad) > _PROBLEMS_SHOWN:
             say(f"… and {len(bad) - _PROBLEMS_SHOWN:,} more: tocsin peer show {name} --json")
+
+
+def _health(one: PulledCollection, tz: tzinfo) -> list[str]:
+    """What an officer would want to know of how we read one collection; nothing of what is as it should be."""
+    lines = []
+    if one.lag is not None:
+        lines.append(f"answered {spoken(one.lag)} ago, read every {spoken(one.every * 1_000_000)}")
+    if one.failures:
+        since = f"since {moment_text(one.failing_since, tz)}" if one.failing_since else "from the first time on"
+        lines.append(f"fails {since}, {plural(one.failures, 'time')} in a row")
+    if one.unfinished:
+        lines.append("its budget for one cycle is used up; the rest follows")
+    if one.skew is not None and abs(one.skew) >= _SKEW_TOLD:
+        lines.append(f"its clock is {'ahead' if one.skew > 0 else 'behind'} by {spoken(abs(one.skew))}")
+    if one.compared is not None:
+        lines.append(f"compared at {moment_text(one.compared, tz)}: {one.difference or 'in step'}")
+    return lines
 
 
 # --- suspend, resume -----------------------------------------------------------------------------------------
@@ -300,6 +347,9 @@ async def _set_suspended(given: str | None, name: str, *, suspended: bool, yes: 
 def sync(
     peer: Annotated[str | None, typer.Argument(metavar="[PEER]", help="Only this one.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Always so; taken because scripts say it.")] = True,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare what nodes offer with what is held here, and mend it.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -307,7 +357,7 @@ def sync(
     del once  # what it always does: `serve` is what goes on reading
     # a failure is said with its report: the log's word on it is for who watches `serve`
     logging.getLogger("tocsin.peers.pull").addHandler(logging.NullHandler())
-    reports = run(_sync(home, peer))
+    reports = run(_sync(home, peer, compare=compare))
     for report in reports:
         if as_json:
             say_json(_report_as_value(report))
@@ -318,15 +368,17 @@ def sync(
     failed = [report for report in reports if report.state != "in step"]
     if failed:
         raise typer.Exit(1 if len(failed) == len(reports) else 3)
-    if any(report.tally.quarantined for report in reports):
+    differing = any(report.comparison is not None and report.comparison.difference for report in reports)
+    if differing or any(report.tally.quarantined for report in reports):
         raise typer.Exit(3)
 
 
-async def _sync(given: str | None, peer: str | None) -> list[PullReport]:
+async def _sync(given: str | None, peer: str | None, *, compare: bool) -> list[PullReport]:
+    terms = Terms(compare_after=0) if compare else Terms()
     async with session(given) as here:
         if peer is not None:
             await _check_peer(here, peer)
-        return await sync_all(here.store, here.home, here.node, peer)
+        return await sync_all(here.store, here.home, here.node, peer, terms)
 
 
 async def _check_peer(here: Session, name: str) -> None:
@@ -353,6 +405,8 @@ def _report_in_words(report: PullReport) -> str:
             if getattr(tally, word)
         ),
     ]
+    if report.comparison is not None:
+        parts.append(f"compared: {report.comparison.difference or 'the same is held here'}")
     return f"{report.state}; {', '.join(parts)}"
 
 
@@ -365,4 +419,6 @@ def _report_as_value(report: PullReport) -> dict[str, Any]:
         "state": report.state,
         "error": report.error,
         **{word: getattr(tally, word) for word in words},
+        "compared": report.comparison is not None,
+        "difference": report.comparison.difference if report.comparison is not None else None,
     }

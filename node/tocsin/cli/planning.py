@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
-from tocsin.cli.console import plural, say, show_table
+from tocsin.cli.console import plural, say, show_table, tell
 from tocsin.cli.ids import short
 from tocsin.sharing.apply import Change, CollectionPlan, Kind, Plan
+from tocsin.sharing.preview import Gain, ReaderPlan
 
 _WORDS: dict[Kind, str] = {
     "release": "release",
@@ -28,6 +29,13 @@ def show_plan(shown: Plan) -> None:
     for collection in moving:
         _show_collection(collection)
         say()
+    for reader in shown.readers:
+        _show_reader(reader)
+    for name, count in shown.beyond_reach:
+        tell(
+            f"{name} still holds {plural(count, 'object')} and can no longer be told of withdrawals: "
+            "keep it in the file without collections"
+        )
 
 
 def _show_collection(collection: CollectionPlan) -> None:
@@ -42,9 +50,6 @@ def _show_collection(collection: CollectionPlan) -> None:
     rows = [_row(collection, kind) for kind in _WORDS if collection.count(kind)]
     if rows:
         show_table(("", "objects", "incidents", "by rule"), rows, wrap="incidents")
-    for name in collection.readers:
-        if collection.changes:
-            say(f"  {name}: {_for_reader(collection)}")
 
 
 def _row(collection: CollectionPlan, kind: Kind) -> tuple[str, str, str, str]:
@@ -59,15 +64,14 @@ def _incidents(changes: Sequence[Change]) -> str:
     return " ".join(ids[:_IDS_SHOWN]) + more if ids else "none"
 
 
-def _for_reader(collection: CollectionPlan) -> str:
-    said: tuple[tuple[str, Kind], ...] = (
-        ("receives", "release"),
-        ("loses", "withdraw"),
-        ("sees redacted", "redact"),
-        ("sees whole again", "restore"),
-    )
-    parts = [f"{verb} {plural(collection.count(kind), 'object')}" for verb, kind in said if collection.count(kind)]
-    return ", ".join(parts)
+def _show_reader(reader: ReaderPlan) -> None:
+    """What one reader notices, over all that he reads; and what he can tell to be the same."""
+    parts = [f"{what} {plural(n, 'object')}" for what in get_args(Gain) if (n := reader.count(what))]
+    tell(f"{reader.name}: {', '.join(parts) or 'notices no object come or go'}")
+    if reader.links:
+        shown = "; ".join(" = ".join(map(short, ids)) for ids in reader.links[:_IDS_SHOWN])
+        more = f" and {len(reader.links) - _IDS_SHOWN} more" if len(reader.links) > _IDS_SHOWN else ""
+        tell(f"can tell that these are the same: {shown}{more}", 4)
 
 
 def moved(done: Plan) -> str:
@@ -97,6 +101,18 @@ def plan_as_value(shown: Plan) -> dict[str, Any]:
         "touches_released": shown.touches_released,
         "confirm": shown.taken_away,
         "collections": [_collection_as_value(collection) for collection in shown.collections],
+        "readers": [_reader_as_value(reader) for reader in shown.readers],
+        "beyond_reach": [{"name": name, "objects": count} for name, count in shown.beyond_reach],
+    }
+
+
+def _reader_as_value(reader: ReaderPlan) -> dict[str, Any]:
+    return {
+        "reader": reader.name,
+        "starts": list(reader.starts),
+        "stops": list(reader.stops),
+        "moves": [{"id": move.object_id, "what": move.what} for move in reader.moves],
+        "can_link": [list(ids) for ids in reader.links],
     }
 
 

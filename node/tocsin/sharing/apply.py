@@ -13,6 +13,8 @@ from tocsin.errors import Refused
 from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.sharing.node import Node, keep_own_objects
+from tocsin.sharing.notices import still_held
+from tocsin.sharing.preview import ReaderPlan, Shelf, Sight, by_reader, moved_in, sight_of
 from tocsin.sharing.release import MOVED, Outcome, release
 from tocsin.store import accounts, audit, copies, grants, objects, parties, releases
 from tocsin.store import configuration as applied
@@ -75,6 +77,8 @@ class Plan:
     proposed: Configuration
     in_force: str | None  # sha256
     collections: tuple[CollectionPlan, ...]
+    readers: tuple[ReaderPlan, ...] = ()  # those who would notice something
+    beyond_reach: tuple[tuple[str, int], ...] = ()  # who can no longer be told of withdrawals, and of how many
 
     @property
     def is_in_force(self) -> bool:
@@ -92,7 +96,7 @@ class Plan:
     @property
     def needs_a_person(self) -> bool:
         """Whether it may not come into force by a mere start. Before the first of all there was nothing to see."""
-        return self.touches_released and self.in_force is not None
+        return (self.touches_released or bool(self.beyond_reach)) and self.in_force is not None
 
     @property
     def taken_away(self) -> int:
@@ -136,6 +140,21 @@ async def plan(store: Store, proposed: Configuration, node: Node) -> Plan:
     try:
         async with store.writing() as tx:
             found = await _carry_out(tx, proposed, node, await tx.now())
+            raise _Undone
+    except _Undone:
+        pass
+    assert found is not None  # noqa: S101  (set before the block ends; for the type checker)
+    return found
+
+
+async def preview(store: Store, proposed: Configuration, node: Node, name: str) -> list[Sight]:
+    """All that a reader would find under the proposed configuration, found out as a plan is."""
+    found: list[Sight] | None = None
+    try:
+        async with store.writing() as tx:
+            if await applied.in_force_sha256(tx) != proposed.sha256:
+                await _carry_out(tx, proposed, node, await tx.now())
+            found = await sight_of(tx, proposed, name)
             raise _Undone
     except _Undone:
         pass
@@ -190,15 +209,20 @@ async def _carry_out(tx: Transaction, proposed: Configuration, node: Node, now: 
     current = await applied.in_force_sha256(tx)
     before = await in_force(tx) if current else None
     was = {row.id: row for row in await releases.collections(tx)}
+    beyond_reach = await _beyond_reach(tx, before, proposed)
     await applied.apply(tx, dict(proposed.files), proposed.sha256, now)
     await audit.append(tx, "applied", proposed.sha256, {"before": current}, now)
     ids = await _keep_parties_and_collections(tx, proposed, now)
     await keep_own_objects(tx, node, proposed.settings.node, now)
     outcomes = await release(tx, proposed, node, await _everything(tx, ids.values()), now=now)
+    shelves = []
     plans = []
     for key, collection in proposed.settings.collections.items():
         row = was.get(ids[key])
         old = _readers(before, row.key) if row else ()
+        shelves.append(
+            Shelf(ids[key], key, frozenset(old), frozenset(collection.readers), moved_in(key, outcomes))
+        )
         plans.append(
             CollectionPlan(
                 key=key,
@@ -215,7 +239,26 @@ async def _carry_out(tx: Transaction, proposed: Configuration, node: Node, now: 
         for key, row in closed.items()
         if (old := _readers(before, key))
     ]
-    return Plan(proposed, current, tuple(plans))
+    shelves += [
+        Shelf(row.id, key, frozenset(old), frozenset(), {})
+        for key, row in closed.items()
+        if (old := _readers(before, key))
+    ]
+    return Plan(proposed, current, tuple(plans), await by_reader(tx, shelves), beyond_reach)
+
+
+async def _beyond_reach(
+    tx: Transaction, before: Configuration | None, proposed: Configuration
+) -> tuple[tuple[str, int], ...]:
+    """Who is taken out of the file though he may still hold what he was offered, and how many objects."""
+    if before is None:
+        return ()
+    listed = {**proposed.settings.accounts, **proposed.settings.peers}
+    stay = {*listed, *(party.was for party in listed.values() if party.was)}
+    leaving = [party for party in await parties.parties(tx) if party.name not in stay]
+    known = [party for party in leaving if before.settings.party(party.name) is not None]
+    held = [(party.name, await still_held(tx, before, party.id)) for party in known]
+    return tuple((name, count) for name, count in held if count)
 
 
 async def _everything(tx: Transaction, collection_ids: Iterable[str]) -> list[str]:

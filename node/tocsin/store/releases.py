@@ -491,6 +491,21 @@ async def standing_ids(tx: Transaction, collection_id: str) -> list[str]:
     return list((await tx.connection.execute(wanted.order_by(r.object_id))).scalars())
 
 
+async def standing_entries(tx: Transaction, collection_id: str) -> list[Logged]:
+    """Everything that stands in a collection, every version, in the order of its log."""
+    r = release.c
+    rows = await tx.connection.execute(
+        select(r.released, collection.c.key, r.op, r.object_id, r.version_key, r.form, r.rules)
+        .join(collection, collection.c.id == r.collection_id)
+        .where(r.collection_id == collection_id, r.current)
+        .order_by(r.position)
+    )
+    return [
+        Logged(row.released, row.key, row.op, row.object_id, row.version_key, row.form, tuple(row.rules))
+        for row in rows
+    ]
+
+
 async def named_by_standing(
     tx: Transaction, collection_id: str, ids: Iterable[str], *, without: Collection[str] = ()
 ) -> set[str]:
