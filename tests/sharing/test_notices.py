@@ -176,7 +176,7 @@ CASES = [
     ("no grant", [entry(10), entry(30, "withdraw")], [], False),
     ("between two grants", [entry(10), entry(30, "withdraw")], [(0, 5), (30, None)], False),
     ("another content stood then", [entry(5, seq=2), entry(10), entry(30, "withdraw")], [(0, 7)], False),
-    ("it went and came again", [entry(5), entry(7, "withdraw"), entry(10), entry(30, "withdraw")], [(0, 6)], False),
+    ("it went and came again", [entry(5), entry(7, "withdraw"), entry(9), entry(30, "withdraw")], [(0, 6)], False),
 ]  # fmt: skip
 
 
