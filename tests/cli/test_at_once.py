@@ -78,6 +78,9 @@ def test_what_is_published_by_hand_is_at_the_other_node_within_a_second(node, tm
             there = _until(lambda: _ask(alpha.home, published) > 0)
             here = _until(lambda: _ask(beta.home, held) == _ask(alpha.home, published))
             assert publishing.wait(30) in (0, 3)  # of these, some are not for sharing
+            (compared,) = beta.lines("sync", "--compare", "--json")
+            assert (compared["state"], compared["compared"], compared["difference"]) == ("in step", True, None)
+            assert "compared: the same is held here" in beta.ok("sync", "alpha", "--compare")
     record_property("seconds", round(here - there, 3))
     print(f"published there, and here {here - there:.3f} s later")
     assert here - there < BOUND

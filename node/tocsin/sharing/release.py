@@ -291,8 +291,17 @@ async def _whole(tx: Transaction, court: Court, verdict: Verdict, now: int) -> l
     return leaving + [
         _entry(verdict, version.id, version.seq, version.version_key, revoked=version.revoked)
         for version in verdict.entering
-        if version.seq not in stands
+        if version.seq not in stands or _hops_moved(verdict, stands[version.seq])
     ]
+
+
+def _hops_moved(verdict: Verdict, version_key: str) -> bool:
+    """Whether what stands came by a way of another length than it was put with: who passes it on has to know.
+
+    Without that, nodes in a circle would hold what its creator took back on each other's word, for ever: each word
+    is one hop further than the one before, and above `max_hops` there is none.
+    """
+    return verdict.standing is not None and verdict.standing.versions[version_key].hops != verdict.hops
 
 
 def _older_of_ours(verdict: Verdict, version_key: str) -> bool:
