@@ -102,3 +102,24 @@ def test_the_state_after_each_command_is_json_for_scripts(alpha):
     assert alpha.lines("resume", "acme", "--yes", "--json") == [{"name": "acme", "paused": None}]
     (everything,) = alpha.lines("pause", "--all", "--because", "b", "--yes", "--json")
     assert (everything["name"], everything["paused"]["because"]) == ("*", "b")
+
+
+def test_status_and_peer_show_say_who_is_paused_and_why(alpha):
+    alpha.ok("pause", "acme", "cert-beta", "--because", "seen on a forum", "--yes")
+    said = alpha("status").stdout
+    assert "acme: paused since" in said
+    assert "cert-beta: paused since" in said
+    assert "seen on a forum" in said
+    (status,) = alpha.lines("status", "--json")
+    assert {one["name"]: one["because"] for one in status["paused"]} == {
+        "acme": "seen on a forum",
+        "cert-beta": "seen on a forum",
+    }
+    assert "paused since" in alpha.ok("peer", "show", "cert-beta")
+    (peer,) = alpha.lines("peer", "show", "cert-beta", "--json")
+    assert (peer["stands"], peer["paused"]["because"]) == ("paused", "seen on a forum")
+    assert (peer["quarantined"], peer["overdue"]) == (0, 0)
+    (collection,) = peer["collections"]
+    assert (collection["lag"], collection["unfinished"], collection["failing_since"]) == (None, False, None)
+    alpha.ok("pause", "--all", "--because", "fire", "--yes")
+    assert "Everything is paused since" in alpha("status").stdout

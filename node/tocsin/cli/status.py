@@ -1,6 +1,7 @@
 """Status: on one screen, what waits for a person. Exit code 3 when something does."""
 
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Any
 
 import typer
@@ -9,14 +10,15 @@ from tocsin.cli.console import plural, say, say_json
 from tocsin.cli.listing import all_seen, look_around
 from tocsin.cli.session import HomeOption, JsonOption, Session, proposed, run, session
 from tocsin.cli.start import changed_files
-from tocsin.cli.wording import STUCK
+from tocsin.cli.wording import STUCK, pause_as_value, pause_words, zone
 from tocsin.errors import BadFile
 from tocsin.peers.status import PeerStatus, peer_statuses
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.notices import overdue
-from tocsin.store import releases
+from tocsin.store import parties, pauses, releases
+from tocsin.store.pauses import Pause
 
-_CALM = ("in step", "suspended", "nothing pulled")  # a suspension is a person's own doing
+_CALM = ("in step", "suspended", "paused", "nothing pulled")  # a suspension or a pause is a person's own doing
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,6 +51,8 @@ class _Status:
     peers: tuple[PeerStatus, ...]
     files: str
     overdue: int = 0  # objects taken back of which some node has not said in time what it did with them
+    pauses: tuple[tuple[str, Pause], ...] = ()  # by account or peer; '*' for everybody
+    tz: tzinfo = UTC
 
     @property
     def quarantined(self) -> int:
@@ -72,23 +76,34 @@ class _Status:
             "waiting": self.waiting,
             "held": self.held,
             "overdue": self.overdue,
+            "quarantined": self.quarantined,
+            "paused": [{"name": name, **(pause_as_value(found) or {})} for name, found in self.pauses],
             "collections": [
                 {"collection": key, "standing": standing, "readers": readers, "stuck": why}
                 for key, standing, readers, why in self.collections
             ],
             "peers": [
-                {"peer": peer.name, "stands": peer.words, "quarantined": peer.quarantined} for peer in self.peers
+                {
+                    "peer": peer.name,
+                    "stands": peer.words,
+                    "quarantined": peer.quarantined,
+                    "overdue": peer.overdue,
+                }
+                for peer in self.peers
             ],
             "files": self.files,
         }
 
     def show(self) -> None:
         say(f"{self.name}: {plural(self.incidents, 'incident')}, {self.from_others:,} of them from others", "bold")
+        for who, found in self.pauses:
+            words = pause_words(found, self.tz)
+            say(f"  {words[0].upper()}{words[1:]}" if who == "*" else f"  {who}: {words}", "bold")
         say()
         self._line(self.review, "to review", "a person must classify them: tocsin incidents --review")
         self._line(self.waiting, "to publish", "nobody sees them before: tocsin publish --waiting")
         self._line(self.held, "held", "kept here by a person: tocsin incidents --held")
-        self._line(self.quarantined, "in quarantine", "they claim what they may not: tocsin peer show NAME")
+        self._line(self.quarantined, "in quarantine", "they claim what they may not: tocsin quarantine list")
         self._line(self.overdue, "overdue", "nodes that do not answer withdrawals: tocsin withdrawals")
         for key, standing, readers, why in self.collections:
             say(f"  {key}: {plural(standing, 'object')}, {plural(readers, 'reader')}{', STUCK' if why else ''}")
@@ -121,6 +136,8 @@ async def _status(given: str | None) -> _Status:
             rows = {row.key: row for row in await releases.collections(tx)}
             peers = tuple(await peer_statuses(tx, configuration))
             late = await overdue(tx, configuration)
+            people = {party.id: party.name for party in await parties.parties(tx)}
+            holding = await pauses.pauses(tx)
         return _Status(
             name=configuration.settings.node.name,
             incidents=incidents,
@@ -135,6 +152,8 @@ async def _status(given: str | None) -> _Status:
             peers=peers,
             files=_files(here, configuration),
             overdue=late,
+            pauses=tuple((people.get(id_, "*"), found) for id_, found in holding.items()),
+            tz=zone(configuration.settings.node.timezone),
         )
 
 
