@@ -32,7 +32,7 @@ from tocsin.stix.incident import Findings, answers_as_value, build_incident, rea
 from tocsin.stix.markings import Tlp, marked, tlp_from_word
 from tocsin.stix.objects import ObjectVersion, make_object, next_version
 from tocsin.stix.validate import problems
-from tocsin.store import audit, objects, records, releases
+from tocsin.store import audit, erasures, objects, records, releases
 from tocsin.store.records import Assessment, Record
 from tocsin.store.transaction import Store, Transaction
 
@@ -247,12 +247,16 @@ async def _judge(
     ids = [read.incident_id for read in reads]
     await objects.begin_fresh(tx, ids)
     held = [id_ for id_ in ids if id_ not in tx.fresh]
+    erased = await erasures.erased(tx, held)
     known = await records.of_incidents(tx, held)
     assessed = await records.newest_assessments(tx, held)
     previous = await _made_before(tx, held)
     judged: dict[str, _Judged] = {}
     made: list[_Made] = []
     for read in reads:
+        if read.incident_id in erased:
+            judged[read.incident_id] = _Judged("refused", erasures.REFUSAL)
+            continue
         marking = _marking(order, read, configuration, previous)
         digest = _digest(read.value, marking)
         record = known.get(read.incident_id)

@@ -21,7 +21,7 @@ from tocsin.sharing.release import Outcome, release_before, sit
 from tocsin.stix.canonical import LIMITS, Limits, peek
 from tocsin.stix.objects import ObjectVersion, from_micros, read_object, version_key
 from tocsin.stix.validate import problems
-from tocsin.store import audit, copies, objects, parties, postings, releases
+from tocsin.store import audit, copies, erasures, objects, parties, postings, releases
 from tocsin.store.objects import HeldVersion, Source, Word
 from tocsin.store.parties import Party
 from tocsin.store.transaction import Transaction
@@ -266,11 +266,15 @@ async def _take(
         posted=posted,
         allowed=allowed,
     )
+    erased = await erasures.erased(tx, ids)
     entering: list[int] = []
     versions: list[ObjectVersion] = []
     let_in: dict[str, list[ObjectVersion]] = {}
     for index, item in enumerate(offered):
         if item.version is None or item.refusal is not None:
+            continue
+        if item.version.id in erased:
+            answers[index] = _received("refused", item.version, erasures.REFUSAL)
             continue
         earlier = let_in.setdefault(item.version.id, [])
         answers[index] = door.claims_too_much(item.version, item.hops, earlier)
