@@ -37,6 +37,9 @@ class PulledCollection:
     due: int | None
     every: int = 0  # seconds between two cycles
     lag: int | None = None  # microseconds since it last answered
+    compared: int | None = None  # when what it offers and what we hold were last compared
+    difference: str | None = None  # how we are not in step, as far as we know
+    skew: int | None = None  # microseconds by which its clock was ahead of ours
 
     @property
     def failing_since(self) -> int | None:
@@ -165,6 +168,9 @@ def _collection(pull: PullSettings, row: Pull | None, now: int) -> PulledCollect
         due=row.due,
         every=pull.every,
         lag=max(now - row.last_success, 0) if row.last_success is not None else None,
+        compared=row.compared,
+        difference=row.difference,
+        skew=row.skew,
     )
 
 
