@@ -10,7 +10,7 @@ from neighbours import TAXII, a_peer, introduce, listening, neighbour
 from tocsin.sharing import withdraw as taking_back
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.notices import LATE_AFTER, account, overdue
-from tocsin.store import acknowledgements, parties
+from tocsin.store import acknowledgements, parties, releases
 
 
 async def withdraw(node, id_, *, reason="sent by mistake"):
@@ -199,6 +199,20 @@ async def test_what_another_offers_is_retained_until_he_withdraws_it_too(line, t
             assert await beta.newest(value["id"]) is None
             await pulled(beta, "alpha")
             assert (await told(alpha))["withdraw", "beta"][:3] == ("acknowledged", "purged", "")
+
+
+@pytest.mark.parametrize("end", ["withdraw", "revoke"])
+async def test_readers_of_a_collection_that_was_closed_are_told_as_well(line, end):
+    alpha, beta, gamma = line
+    id_ = await passed_on(alpha, beta, gamma)
+    async with alpha.store.reading() as tx:
+        (row,) = await releases.collections(tx)
+    await alpha.apply({"peers": {"beta": a_peer(beta.url)}}, confirmed=row.standing)
+    await (withdraw if end == "withdraw" else revoke)(alpha, id_)
+    report = await beta.pull("alpha")
+    assert "it only tells what it takes back" in report.error
+    assert await beta.newest(id_) is None
+    assert (await told(alpha))["withdraw", "beta"][:2] == ("acknowledged", "purged")
 
 
 async def test_who_is_taken_out_of_the_file_is_listed_as_beyond_reach(line):

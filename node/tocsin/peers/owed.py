@@ -15,7 +15,7 @@ from tocsin.intake.receive import remote
 from tocsin.peers.discover import Contact
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.apply import in_force
-from tocsin.sharing.notices import STILL_STANDS, answered, recount
+from tocsin.sharing.notices import STILL_STANDS, answered, leave_closed_logs, recount
 from tocsin.stix.objects import FREE_TYPES, ID, is_timestamp, version_key
 from tocsin.store import acknowledgements, objects
 from tocsin.store.acknowledgements import Done, Owed
@@ -53,10 +53,13 @@ async def owe(
         else:
             done.append(one)
     if done or refused:
+        ids = {one.object_id for one in done}
+        gone = ids - set(await objects.newest(tx, ids))
+        await leave_closed_logs(tx, configuration, gone, now)
         carried_out = await answered(tx, configuration, done, first=True)
         await acknowledgements.owe(tx, [_with(one, one.outcome, one.reason) for one in carried_out] + refused)
         # who was told that we kept it on this peer's word is to hear that this word is gone as well
-        await recount(tx, configuration, {one.object_id for one in done})
+        await recount(tx, configuration, ids)
 
 
 def _with(one: Owed, outcome: Done, reason: str) -> Owed:

@@ -17,6 +17,7 @@ from tocsin.stix.objects import FREE_TYPES
 from tocsin.store import acknowledgements as answers
 from tocsin.store import audit, copies, grants, objects, pages, parties, peers, releases, withdrawals
 from tocsin.store.acknowledgements import Acknowledgement, Done, Owed, Shown, Taking
+from tocsin.store.log import Entry
 from tocsin.store.objects import HeldVersion
 from tocsin.store.pages import ChangePage, ChangeRow
 from tocsin.store.parties import Party
@@ -117,6 +118,30 @@ def _row(taking: Taking) -> ChangeRow:
         taking.hops,
         None,
     )
+
+
+# --- logs that are no longer in the file ---------------------------------------------------------------------
+
+
+async def leave_closed_logs(
+    tx: Transaction, configuration: Configuration, object_ids: Collection[str], now: int
+) -> None:
+    """Withdraw objects, and copies of them, from the logs of collections that are no longer in `tocsin.yaml`.
+
+    Nothing is judged for these any more, and nobody reads them; but who once did is to be told. The caller says
+    which objects are to go.
+    """
+    for row in await releases.collections(tx):
+        if row.key in configuration.settings.collections or not row.standing:
+            continue
+        links = await copies.copies_of(tx, row.id, object_ids)
+        standing = await releases.standing(tx, row.id, [*object_ids, *(link.copy_id for link in links.values())])
+        entries = [
+            Entry("withdraw", id_, id_.partition("--")[0], None, None, where.form, 0)
+            for id_, where in sorted(standing.items())
+        ]
+        await releases.append(tx, row.id, entries, configuration.sha256, now)
+        await objects.forget_unheld(tx, standing)
 
 
 # --- what readers answer -------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from tocsin.errors import NotAllowed, NotFound, Refused
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import Node, keep
+from tocsin.sharing.notices import leave_closed_logs
 from tocsin.sharing.release import Outcome, release
 from tocsin.stix.objects import FREE_TYPES, make_object, next_version
 from tocsin.store import audit, objects, postings, publications, records, releases, schedule, withdrawals
@@ -52,6 +53,8 @@ async def withdraw(
     await schedule.cancel(tx, object_ids, now, "it was withdrawn", None if key is None else place)
     details = {"collection": key, "reason": reason, "by": by}
     await audit.append_all(tx, [audit.Event("withdrawn", id_, details) for id_ in object_ids], now)
+    if key is None:
+        await leave_closed_logs(tx, configuration, object_ids, now)
     return await release(tx, configuration, node, object_ids, now=now, keys=None if key is None else {key})
 
 
@@ -92,6 +95,7 @@ async def revoke(
     await schedule.cancel(tx, object_ids, now, "it was revoked")
     details = {"reason": reason, "by": by}
     await audit.append_all(tx, [audit.Event("revoked", id_, details) for id_ in object_ids], now)
+    await leave_closed_logs(tx, configuration, object_ids, now)
     return await release(tx, configuration, node, object_ids, now=now)
 
 
