@@ -114,3 +114,18 @@ async def test_a_writer_of_a_refused_observable_learns_nothing_of_when_it_was_fi
     scene.later(hours=5)
     (told,) = await scene.post("writer", "a", lock)
     assert (told.outcome, told.version) == ("failure", from_micros(scene.now))
+
+
+async def test_what_nobody_published_says_on_whose_side_an_observable_is_to_no_reader(scene):
+    policy = """rules:
+      - {id: any, match: {origin: any}, then: allow, reason: x}
+      - {id: less, match: {type: ipv4-addr, origin: any}, then: redact, redact: [attacker-observables], reason: y}
+    """
+    await scene.apply({"a": {"readers": ["acme"]}}, {"a": policy})
+    address = {"type": "ipv4-addr", "spec_version": "2.1", "id": keyed_id(b"elsewhere", "ipv4-addr", "one")}
+    address |= {"value": "192.0.2.7", "object_marking_refs": [Tlp.GREEN.marking]}
+    await scene.receive("beta", address)
+    before = await scene.seen("a")
+    assert "192.0.2.7" in str(before)
+    await scene.make((scene.incident(), "incident"), (make_object(address), "attacker"))
+    assert await scene.seen("a") == before

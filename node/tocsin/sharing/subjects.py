@@ -149,7 +149,9 @@ class _Hearing:
         ours = [version for version in versions if any(_is_ours(source) for source in version.sources)]
         waits = bool(ours) and not constant and (covered is None or ours[-1].version_key > covered)
         held = bool(covers) and all(cover.pending == "held" for cover in covers.values())
-        sides = {_SIDES[one.role] for one in belongings if one.role in _SIDES}
+        # of whom it is said only where that incident may be heard: else what waits would show in what stands
+        heard = [one for one in belongings if covers[one.incident_id].upto is not None]
+        sides = {_SIDES[one.role] for one in heard if one.role in _SIDES}
         return Subject(
             id=id_,
             type=kind,
