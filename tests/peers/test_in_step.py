@@ -16,7 +16,7 @@ from tocsin.peers.status import peer_status
 from tocsin.peers.take import GONE, PRUNED, UNTOLD
 from tocsin.sharing.apply import in_force
 from tocsin.stix.objects import keyed_id, make_object
-from tocsin.store import audit, objects, parties, releases
+from tocsin.store import audit, objects, parties, peers, releases
 from tocsin.store.digest import Sum
 from tocsin.store.releases import Entry
 from zoo import FOLDER, JSON, ZOO, Liar, a_node, animal, at, http
@@ -450,6 +450,32 @@ async def test_what_went_missing_or_too_much_here_is_found_and_mended(pair_on_ea
     assert [number for number, _ in fetched] == [1]
     assert await compared(beta) is None
     assert len(read_again) == 1
+
+
+async def test_what_waits_in_quarantine_stays_there_when_a_log_is_read_again(pair, read_again, fetched):
+    """Also what was taken in once, and was doubted afterwards."""
+    alpha, beta = pair
+    doubted, trusted = alpha.incident("doubted"), alpha.incident("trusted")
+    await alpha.make(doubted, trusted)
+    assert await compared(beta) is None
+    async with beta.store.writing() as tx:
+        party = await parties.party_by_name(tx, "alpha")
+        configuration, collection_id = await in_force(tx), (await beta.state("alpha")).collection_id
+        version = make_object(doubted)
+        (row,) = [one for one in await peers.ledger_rows(tx, party.id) if one.object_id == doubted["id"]]
+        await peers.note_again(tx, [replace(row, outcome="quarantined", reason="doubted", content=version.raw)])
+        pairs = [(version.id, version.sha256)]
+        await withdraw_word(tx, configuration, beta.node, pairs, party, collection_id, now=await tx.now())
+    assert await compared(beta) is None
+    assert read_again == []
+    async with alpha.store.writing() as tx:
+        await releases.begin_epoch(tx, await log_of_tx(tx))
+    fetched.clear()
+    assert await compared(beta) is None
+    assert len(read_again) == 1
+    assert fetched == []
+    assert await beta.newest(doubted["id"]) is None
+    assert "doubted" in {one.reason for one in await beta.ledger("alpha")}
 
 
 async def test_a_peer_whose_digest_is_never_right_is_said_to_differ_and_read_all_the_same(beta):

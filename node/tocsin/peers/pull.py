@@ -21,6 +21,7 @@ from tocsin.peers.compare import differs_rightly, exceptions, held_digest, words
 from tocsin.peers.discover import Contact, discover
 from tocsin.peers.feed import PAGE, Feed, NodeFeed, Page, checked
 from tocsin.peers.foreign import ForeignFeed
+from tocsin.peers.owed import as_withdrawals, tell
 from tocsin.peers.retry import due_after_success, pause_after, retry_after
 from tocsin.peers.take import UNTOLD, Tally, noted, taken_in
 from tocsin.policy.configuration import Configuration
@@ -34,14 +35,13 @@ from tocsin.store.parties import Party
 from tocsin.store.peers import LedgerNote, Pull
 from tocsin.store.transaction import Store, Transaction
 from tocsin.taxii.client import Bounds, PeerAnswered, PeerClient, read_credential
-from tocsin.taxii.remote import Change, OtherLog, fetch_digest
+from tocsin.taxii.remote import Change, OtherLog, fetch_changes, fetch_digest
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 300.0  # longer than one request may take; extended with each page
 AGAIN_PAGE = 1000  # names asked for at a time where a log is read again
 MOST_NAMES = 10_000_000  # that are taken for a log
-_PATIENCE = 10  # times the seconds of a cycle that a log may take when it is read again
 MOST_EMPTY_PAGES = 10  # in a row, of a peer that says each time that there is more
 _MOST_CATCHING_UP = 5  # times that a log is read on before it is compared
 _START = from_micros(0)
@@ -157,8 +157,13 @@ async def pull_once(
             if contact is None:
                 contact = await discover(client, wanted, known)
                 await pull.pin(contact)
+            if contact.former:
+                await pull.read_notices(client, contact, known)
+                await tell(store, client, contact, party.id)
+                raise PeerFailed(f"{peer_name} no longer offers us {wanted!r}: it only tells what it takes back")
             compare = known.compared is None or now - known.compared >= terms.compare_after * 1_000_000
             state = await pull.read(client, contact, known, compare=compare)
+            await tell(store, client, contact, party.id)
             skew = client.skew
     except (PeerFailed, Refused, BadInput) as why:
         await pull.note_failure(why, known)
@@ -169,6 +174,29 @@ async def pull_once(
         return PullReport(peer_name, wanted, why.state, pull.tally)
     await pull.note_success(state, every, skew)
     return PullReport(peer_name, wanted, state, pull.tally, contact=contact, comparison=pull.comparison)
+
+
+async def take_pages(
+    store: Store, node: Node, party: Party, peer_name: str, wanted: str, feed: Feed, contact: Contact, known: Pull
+) -> Tally:
+    """Take in what a feed has beyond our cursor, page by page, with the same checks as what is asked for by HTTP.
+
+    Raises Refused where the peer is suspended or paused, not pulled, or read by another process just now; what was
+    taken in before that stays.
+    """
+    pulling = _Pulling(store, node, party, peer_name, wanted, Terms())
+    try:
+        await pulling.pin(contact)
+        cursor, more = known.cursor, True
+        while more:
+            page = await feed.page(cursor)
+            await pulling._take(page, contact, cursor)
+            cursor, more = page.cursor, page.more
+    except _Elsewhere as why:
+        raise Refused(f"another process reads {wanted!r} of {peer_name} just now: try again") from why
+    except _NoLonger as why:
+        raise Refused(f"{peer_name} is suspended or paused, or no longer pulled") from why
+    return pulling.tally
 
 
 def _asked(configuration: Configuration, peer_name: str, wanted: str) -> tuple[PeerSettings, int]:
@@ -226,6 +254,25 @@ class _Pulling:
         if state == "in step" and compare and "digest" in contact.log:
             state = await self._compare(log_, cursor)
         return state
+
+    async def read_notices(self, client: PeerClient, contact: Contact, known: Pull) -> None:
+        """What a log that is no longer offered to us takes back; it is told until we have answered it."""
+        cursor, position, more = known.cursor, "", True
+        while more:
+            try:
+                page = await fetch_changes(client, contact.collection, position, AGAIN_PAGE, names=True)
+            except PeerAnswered as why:
+                if why.status == 404:
+                    raise PeerFailed(f"{self.peer} does not offer us {self.wanted!r}") from why
+                raise
+            more = page.more and version_key(page.position) > version_key(position)
+            position = page.position
+            async with self.store.reading() as tx:
+                part = await as_withdrawals(tx, self.party, contact.collection.id, page.changes, cursor)
+            if part:
+                await self.take_part(part, contact, cursor, position, known.epoch or "")
+                cursor = position
+            self.count(page.size, len(page.changes))
 
     async def read_on(
         self, feed: Feed, client: PeerClient, contact: Contact, cursor: str | None
@@ -394,12 +441,14 @@ class _Log:
         """
         self.was_read_again = True
         feed = self.feed(None, AGAIN_PAGE)
+        async with self.pull.store.reading() as tx:
+            kept_out = (await exceptions(tx, self.pull.party.id, self.contact.collection.id)).unheld
         standing: set[bytes] = set()
         position: str | None = None
         while True:
             page = await feed.names(position)
             for at in range(0, len(page.changes), PAGE):
-                await self._mend(feed, page.changes[at : at + PAGE], cursor)
+                await self._mend(feed, page.changes[at : at + PAGE], cursor, kept_out)
             for change in page.changes:
                 (standing.add if change.stands else standing.discard)(_key(change.id, change.sha256))
             position = page.cursor
@@ -414,13 +463,17 @@ class _Log:
         return "in step", position
 
     def _check_patience(self, names: int, *, empty: bool) -> None:
-        """Names alone are not what a cycle's budget is for; but there is an end to them. Raises PeerFailed."""
-        seconds = self.pull.terms.budget.seconds * _PATIENCE
-        if empty or names > MOST_NAMES or self.client.waited >= seconds:
+        """Names alone are not what a cycle's budget is for; but there is an end to them (and `Bounds.altogether`).
+
+        Raises PeerFailed."""
+        if empty or names > MOST_NAMES:
             raise PeerFailed(f"{self.client.name}'s log could not be read again to its end")
 
-    async def _mend(self, feed: NodeFeed, part: Sequence[Change], cursor: str | None) -> None:
-        """Take in those entries of which we do not know everything already."""
+    async def _mend(
+        self, feed: NodeFeed, part: Sequence[Change], cursor: str | None, kept_out: Set[tuple[str, str]]
+    ) -> None:
+        """Take in those entries of which we do not know everything already, but for what was refused or waits in
+        quarantine: that is not judged anew because a log is read again."""
         party_id, collection_id = self.pull.party.id, self.contact.collection.id
         async with self.pull.store.reading() as tx:
             notes = await peers.noted_at(tx, party_id, collection_id, [one.position for one in part])
@@ -428,7 +481,8 @@ class _Log:
         lacking = [
             one
             for one in part
-            if not _is_known(one, notes.get((one.position, one.id, one.sha256)), said.get((one.id, one.sha256)))
+            if not (one.stands and (one.id, one.sha256) in kept_out)
+            and not _is_known(one, notes.get((one.position, one.id, one.sha256)), said.get((one.id, one.sha256)))
         ]
         if lacking:
             changes, size = await feed.with_contents(lacking)

@@ -1,6 +1,6 @@
 """Peers: where we stand in reading each of their collections, and what became of what they offered."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -135,10 +135,11 @@ async def differs(tx: Transaction, party_id: str, wanted: str, difference: str |
     await _set(tx, party_id, wanted, difference=difference)
 
 
-async def hasten(tx: Transaction, party_id: str, collection_ids: Iterable[str], now: int) -> None:
-    """There is news in these collections of a peer: they are due now."""
-    soon = update(pull).where(pull.c.party_id == party_id, pull.c.collection_id.in_(list(collection_ids)))
-    await tx.connection.execute(soon.where(pull.c.due > now).values(due=now))
+async def hasten(tx: Transaction, party_id: str, cursors: Mapping[str, str], now: int) -> None:
+    """There is more in these collections of a peer than we had read, up to these cursors: they are due now."""
+    for collection_id, cursor in cursors.items():
+        unread = (pull.c.party_id == party_id, pull.c.collection_id == collection_id, pull.c.cursor == cursor)
+        await tx.connection.execute(update(pull).where(*unread, pull.c.due > now).values(due=now))
 
 
 def _of(party_id: str, wanted: str) -> Any:
