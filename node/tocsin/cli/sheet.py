@@ -21,6 +21,7 @@ from tocsin.sharing.explain import Explanation, explain
 from tocsin.sharing.node import OURS
 from tocsin.stix.effects import categories
 from tocsin.stix.incident import Moment, findings_sentence, read_effects
+from tocsin.stix.markings import marked
 from tocsin.store import audit, copies, objects, parties, publications, records, releases
 from tocsin.store.audit import AuditEntry
 from tocsin.store.objects import HeldVersion, Source
@@ -80,6 +81,7 @@ class Sheet:
     def as_value(self, *, history: bool) -> dict[str, Any]:
         """The sheet for scripts, the object itself with it; with `history` also what happened to it here."""
         record = self.seen.record if self.seen else None
+        marking = marked(self.version.value)
         past: dict[str, Any] = {}
         if history:
             past["events"] = [
@@ -90,6 +92,9 @@ class Sheet:
             "version": self.version.version,
             "sha256": self.version.sha256,
             "sentence": self._sentence(),
+            "tlp": None if marking.level is None else marking.level.word,
+            "pap": marking.pap or None,
+            "marking": marking.reason,
             "needs_review": self.seen.needs_review if self.seen else False,
             "names": {role: list(names) for role, names in self.names.items()},
             "assessments": [_assessment_as_value(one) for one in self.assessments],
@@ -125,7 +130,10 @@ class Sheet:
         """Print it, the most urgent first."""
         say(f"{self.version.id}  {_title(self.version)}", "bold")
         say(self._sentence())
-        if self.seen is not None:
+        if self.seen is None:
+            pap = marked(self.version.value).pap.upper()
+            say(f"TLP: {_tlp(self.version)}{f'; PAP: {pap}' if pap else ''}")
+        else:
             _show_findings(self.seen, self.names, self._assessed())
             if self.seen.record is not None:
                 _show_record(self.seen.record, self.fields, self.tz)
@@ -285,13 +293,21 @@ def _show_findings(seen: Seen, names: Mapping[str, tuple[str, ...]], assessed: s
         ("contained", listed(_moments(times.contained), "")),
         ("state", listed([w for w in (findings.determination, findings.investigation_status) if w], "")),
         ("victims", "" if findings.victim_count is None else f"{findings.victim_count:,}"),
-        ("TLP", seen.attributes["tlp"].upper() or "none"),
+        ("TLP", _tlp(seen.version)),
+        ("PAP", marked(seen.version.value).pap.upper()),
         ("assumed", listed(findings.classified.assumed, "") if findings.classified else ""),
         ("assessed (local)", assessed),
         *((f"{role} (local)", listed(found)) for role, found in sorted(names.items(), reverse=True)),
         ("waits for", _waits_for(seen)),
     ]
     show_table(("", " "), [(name, value) for name, value in facts if value], wrap=" ", indent=2)
+
+
+def _tlp(version: HeldVersion) -> str:
+    """`AMBER`, `none`; where it is not simply what one marking says, why."""
+    found = marked(version.value)
+    level = "none" if found.level is None else found.level.word.upper()
+    return f"{level} ({found.reason})" if found.reason else level
 
 
 def _known(*words: str | None) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from tocsin.policy.expression import Kind as CelKind
 from tocsin.stix import effects
 from tocsin.stix.incident import Findings, read_effects
-from tocsin.stix.markings import Tlp, marked
+from tocsin.stix.markings import PAP_WORDS, Tlp, marked
 
 # the words of NIS2 are closed; what follows a slash is the reporter's own subsector
 SECTORS = tuple(f"nis2:{sector}" for sector in effects.NIS2_SECTORS)
@@ -123,6 +123,7 @@ FIELDS: tuple[Field, ...] = (
         "tlp", "word", "TLP level; in a collection, what an unmarked object counts as", tuple(t.word for t in Tlp)
     ),
     Field("marked", "flag", "it bears a TLP marking of its own"),
+    Field("pap", "word", "PAP: what a reader may do with it; empty without one, white reads as clear", PAP_WORDS),
     Field("confidence", "number", "STIX confidence, 0 to 100", nullable=True),
     Field("effect_type", "word", "type that its effects amount to", effects.EFFECT_TYPES),
     Field("effects", "words", "categories found in the incident", effects.EFFECTS),
@@ -156,7 +157,8 @@ FIELD_BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
 def attributes(value: Mapping[str, Any], provenance: Provenance) -> dict[str, Any]:
     """The attributes of an object. `tlp` is its own marking, "" without one, `red` when not understood."""
-    level = marked(value).level
+    marking = marked(value)
+    level = marking.level
     return {
         **said_of_effects(value),
         "type": value["type"],
@@ -169,6 +171,7 @@ def attributes(value: Mapping[str, Any], provenance: Provenance) -> dict[str, An
         "revoked": value.get("revoked") is True,
         "tlp": "" if level is None else level.word,
         "marked": level is not None,
+        "pap": marking.pap,
         "confidence": _number(value.get("confidence")),
         "reviewed": provenance.reviewed,
     }

@@ -187,7 +187,8 @@ def _above_clearance(collection: CollectionSettings, value: Mapping[str, Any], l
         return (Reason("unmarked", f"it bears no TLP and counts as {level.label}; {limit}"),)
     if marking.reason and level is Tlp.RED:
         return (Reason("marking", f"{marking.reason}, so it counts as {level.label}; {limit}"),)
-    return (Reason("clearance", f"it is {level.label}; {limit}"),)
+    said = marking.reason or f"it is {level.label}"
+    return (Reason("clearance", f"{said}; {limit}"),)
 
 
 _level = lru_cache(maxsize=64)(tlp_from_word)

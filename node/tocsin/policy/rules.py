@@ -354,10 +354,15 @@ def _sectors(name: str, value: Any) -> tuple[str, ...]:
     return words
 
 
+def _pap(name: str, value: Any) -> tuple[str, ...]:
+    return tuple("clear" if word == "white" else word for word in _words(name, value))
+
+
 # attribute of an object or of a reader → how its words are read, where not every word is one
 _READ_WORDS: Mapping[str, Callable[[str, Any], tuple[str, ...]]] = {
     "country": _countries,
     "countries": _countries,
+    "pap": _pap,
     "sectors": _sectors,
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration
 from tocsin.policy.decision import Reason
-from tocsin.sharing.judging import Verdict, judge
+from tocsin.sharing.judging import Verdict, judge, name_kinds
 from tocsin.sharing.node import Node
 from tocsin.sharing.subjects import Court
 from tocsin.store import parties, releases, withdrawals
@@ -41,7 +41,7 @@ async def explain(
     for name in configuration.settings.collections:
         if name in rows and (key is None or name == key):
             court = Court(configuration, node, name, rows[name], people)
-            verdicts = await judge(tx, court, [object_id])
+            verdicts = await name_kinds(tx, await judge(tx, court, [object_id]), posted=True)
             here = back.get(rows[name]) or back.get(EVERYWHERE)
             found += [_explanation(court, verdict, here) for verdict in verdicts if verdict.id == object_id]
     return found

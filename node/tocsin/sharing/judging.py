@@ -16,8 +16,9 @@ from tocsin.policy.redact import GROUPS, CopyImpossible, redacted
 from tocsin.sharing.newcomers import Newcomers
 from tocsin.sharing.node import OURS
 from tocsin.sharing.subjects import Court, Lineage, Subject, load_subjects
-from tocsin.stix.objects import FREE_TYPES, keyed_id, named
-from tocsin.store import copies, releases
+from tocsin.stix.markings import kind_of_marking, marked
+from tocsin.stix.objects import FREE_TYPES, ID, keyed_id, named
+from tocsin.store import copies, objects, releases
 from tocsin.store.copies import CopyLink
 from tocsin.store.objects import HeldVersion
 from tocsin.store.releases import Standing
@@ -193,7 +194,40 @@ async def judge(
         for id_, case in docket.cases.items()
         if id_ in asked or states[id_] is not docket.stands(id_)
     ]
+    verdicts = await name_kinds(tx, verdicts, posted=False)
     return sorted(verdicts, key=lambda verdict: rank(verdict.subject.type))
+
+
+async def name_kinds(tx: Transaction, verdicts: list[Verdict], *, posted: bool) -> list[Verdict]:
+    """The verdicts, saying of each marking that is not understood what it is, where its definition is here.
+
+    Of what a writer posted here only with `posted`, for our people: he is told of his own objects, and would learn
+    from it which definitions we hold.
+    """
+    strange = {
+        one.id: marking
+        for one in verdicts
+        if one.lineage is not None
+        and (posted or not one.lineage.provenance.posted_here)
+        and any(reason.rule == "marking" for reason in one.reasons)
+        for marking in marked(one.lineage.newest.value).strange[:1]
+    }
+    if not strange:
+        return verdicts
+    held = await objects.newest(tx, sorted({id_ for id_ in strange.values() if ID.match(id_)}))
+    kinds = {id_: kind for id_, version in held.items() if (kind := kind_of_marking(version.value))}
+    return [
+        replace(one, reasons=tuple(_naming(reason, strange[one.id], kinds) for reason in one.reasons))
+        if strange.get(one.id) in kinds
+        else one
+        for one in verdicts
+    ]
+
+
+def _naming(reason: Reason, marking: str, kinds: Mapping[str, str]) -> Reason:
+    if reason.rule != "marking":
+        return reason
+    return replace(reason, text=reason.text.replace(f"{marking} is", f"{marking}, {kinds[marking]}, is"))
 
 
 # --- opening: the cases, and what they name ------------------------------------------------------------------
