@@ -317,15 +317,29 @@ async def test_sqlite_reads_changes_by_index(make_database):
             await _release(tx, collection_id, *(incident(n) for n in range(300)))
         async with store.reading() as tx:
             granted = [(0, 5), (7, None)]
-            plan = await _plan(
-                tx, lambda: pages.changes(tx, collection_id, 0, 100, granted=granted, max_bytes=10**6)
-            )
+            asked = [
+                lambda: pages.changes(tx, collection_id, 0, 100, granted=granted, max_bytes=10**6),
+                lambda: pages.changes(tx, collection_id, 0, 100, granted=granted, content=False),
+                lambda: pages.last_told(tx, collection_id, granted=granted),
+                lambda: pages.was_told(tx, collection_id, NOW, granted=granted),
+            ]
+            told = [await _plan(tx, ask) for ask in asked]
+            asked = [
+                lambda: pages.contents(tx, collection_id, [NOW, NOW + 1], max_bytes=10**6),
+                lambda: pages.standing_after(tx, collection_id, 0, 100),
+            ]
+            standing = [await _plan(tx, ask) for ask in asked]
     finally:
         await store.close()
-    for name in ("release", "shown", "later", "object_version"):
-        steps = [step for step in plan if f" {name} " in step]
-        assert steps, plan
-        assert all("SEARCH" in step for step in steps), plan
+    for plan, names in [
+        *((one, ("release", "shown", "later", "object_version")) for one in told),
+        *((one, ("release", "object_version")) for one in standing),
+    ]:
+        for name in names:
+            steps = [step for step in plan if f" {name} " in step]
+            assert steps, plan
+            assert all("SEARCH" in step for step in steps), plan
+        assert not any("ORDER BY" in step for step in plan), plan
 
 
 async def _plan(tx, ask) -> list[str]:

@@ -1,8 +1,9 @@
 """Speaking TAXII 2.1 (OASIS Standard, 10 June 2021): one file per chapter, the section in each docstring.
 
 `routes` joins the chapters, `endpoint` is what they share, `query` reads parameters, `negotiation` media types,
-`body` takes in and hands out within limits, `coding` makes answers smaller, `resources` writes JSON; `changes` and
-`descriptor` are our own additions for nodes, `client` the other side. `tests/taxii` goes by the same sections.
+`body` takes in and hands out within limits, `coding` makes answers smaller, `resources` writes JSON; `changes`,
+`digest`, `news` (and who `waiting` for it is) and `descriptor` are our own additions for nodes; the other side is
+`client`, and `remote` for the logs of nodes. `tests/taxii` goes by the same sections.
 
 The standard leaves choices, and real clients differ. What we chose:
 
