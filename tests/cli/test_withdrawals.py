@@ -63,3 +63,16 @@ def test_status_counts_nobody_as_overdue_on_the_first_day(withdrawn):
     node, _ = withdrawn
     (status,) = node.lines("status", "--json")
     assert status["overdue"] == 0
+
+
+def test_apply_says_who_can_no_longer_be_told_when_he_is_taken_out_of_the_file(withdrawn):
+    node, _ = withdrawn
+    settings = node.home / "tocsin.yaml"
+    text = settings.read_text()
+    kept = [line for line in text.replace("[acme, beta]", "[acme]").splitlines() if not line.startswith("  beta:")]
+    settings.write_text("\n".join(kept).replace("peers:\n", "peers: {}\n"))
+    shown = " ".join(node("apply").output.split())
+    assert "beta still holds" in shown
+    assert "can no longer be told of withdrawals: keep it in the file without collections" in shown
+    settings.write_text(text.replace("[acme, beta]", "[acme]"))
+    assert "can no longer be told" not in node("apply").output
