@@ -17,6 +17,7 @@ from tocsin.taxii.client import (
     Unreadable,
     fetch_api_roots,
     fetch_collections,
+    is_outline,
     read_credential,
 )
 from tocsin.taxii.origin import origin_of
@@ -265,3 +266,43 @@ def test_a_credential_that_is_missing_or_open_to_others_is_said_so(tmp_path):
     (tmp_path / "keys/peers/cert-beta.ca").write_text("no certificate")
     with pytest.raises(BadFile, match="authority"):
         read_credential(home, "cert-beta", peer)
+
+
+@pytest.mark.parametrize(
+    "date", ["Sun, 01 Mar 99999999999 12:02:00 GMT", "Sun, 01 Mar 2026 12:02:00 +" + "9" * 400, "0"]
+)
+async def test_a_clock_that_no_calendar_has_is_no_clock(date):
+    async with animal() as zoo:
+        zoo.answers["/taxii2/"] = http(200, {}, Date=date)
+        async with PeerClient("zoo", zoo.url, SECRET, SHORT) as client:
+            await client.get(zoo.url)
+            assert client.skew is None
+
+
+@pytest.mark.parametrize(
+    ("body", "whole"),
+    [
+        (b'{"a": [1, "]"]}', True),
+        (b' {"a": "\\"}"} ', True),
+        (b'{"a": [1, "]"}', False),
+        (b'{"a": "x}', False),
+        (b"[]", False),
+        (b"<html></html>", False),
+        (b'{"a":' + b"[" * 1_000_000 + b"}", False),
+        (b'{"' + b'\\"' * 1_000_000 + b"}", False),
+        (b'{"' + b"\\" * 1_000_001 + b'"}', False),
+        (b"{" + b'"' * 1_000_001 + b"}", False),
+    ],
+)
+def test_the_outline_of_an_answer_is_found_in_time_that_grows_with_its_length(body, whole):
+    began = time.process_time()
+    assert is_outline(body) is whole
+    assert time.process_time() - began < 5  # where it grows with the square, hours
+
+
+async def test_a_resource_that_is_larger_than_any_is_not_read():
+    async with animal() as zoo:
+        zoo.answers["/taxii2/"] = http(200, {"title": "x" * 1_100_000, "api_roots": ["/root/"]})
+        async with PeerClient("zoo", zoo.url, SECRET, Bounds()) as client:
+            with pytest.raises(Unreadable, match="more than 1048576 bytes"):
+                await fetch_api_roots(client)

@@ -40,6 +40,9 @@ def test_a_peer_that_says_when_is_believed_within_an_hour(asked, pause):
         ("Sun, 01 Mar 2026 11:00:00 GMT", 0.0),
         ("Sun, 01 Mar 2026 12:02:00", 120.0),
         ("Sun, 99 Mar 2026 12:02:00 GMT", None),
+        ("Sun, 01 Mar 99999999999 12:02:00 GMT", None),
+        ("Sun, 01 Mar 2026 99999999999999999999999:02:00 GMT", None),
+        ("Sun, 01 Mar 2026 12:02:00 +" + "9" * 400, None),
     ],
 )
 def test_retry_after_is_a_number_or_a_date_or_nothing(header, seconds):

@@ -7,6 +7,7 @@ audience, and is not followed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from tocsin.errors import PeerFailed
 from tocsin.store.peers import Protocol, Pull
@@ -19,6 +20,9 @@ from tocsin.taxii.client import (
     fetch_collections,
     fetch_descriptor,
 )
+
+MOST_ROOTS = 20  # that are looked into; each is a request
+MOST_TOLD = 10  # of what a peer lists, in one sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ async def look_around(client: PeerClient) -> Offer:
     closed: list[str] = []
     last: PeerAnswered | None = None
     roots = await fetch_api_roots(client)
+    if len(roots) > MOST_ROOTS:
+        raise PeerFailed(
+            f"{client.name} names {len(roots)} API roots: write the address of the one that is meant into "
+            "tocsin.yaml"
+        )
     for root in roots:
         try:
             found += await fetch_collections(client, root)
@@ -101,8 +110,8 @@ def choose(
     """Pure: which of the offered collections is meant. Raises PeerFailed with what a person can do."""
     named = _named(wanted, collections)
     if len(named) > 1:
-        ids = ", ".join(collection.id for collection in named)
-        raise PeerFailed(f"{peer} has several collections called {wanted!r}: give the id ({ids})")
+        ids = ", ".join(collection.id for collection in islice(named, MOST_TOLD))
+        raise PeerFailed(f"{peer} has {len(named)} collections called {wanted!r}: give the id ({ids})")
     if pinned is not None:
         if named and named[0].id != pinned:
             raise PeerFailed(
@@ -111,7 +120,9 @@ def choose(
             )
         named = [collection for collection in collections if collection.id == pinned]
     if not named:
-        offered = ", ".join(repr(collection.title or collection.id) for collection in collections[:10])
+        offered = ", ".join(
+            repr(collection.title or collection.id)[:100] for collection in collections[:MOST_TOLD]
+        )
         raise PeerFailed(f"{peer} does not offer us {wanted!r} (it offers: {offered or 'nothing'})")
     if not named[0].can_read:
         raise PeerFailed(f"{peer} lets us add to {wanted!r}, but not read it")

@@ -341,7 +341,7 @@ def _skew(date: str | None, now: float) -> int | None:
     """
     try:
         theirs = parsedate_to_datetime(date or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if theirs.tzinfo is None:  # `-0000`: a clock of an unknown zone
         theirs = theirs.replace(tzinfo=UTC)
@@ -406,8 +406,13 @@ class RemoteCollection:
         return f"{self.api_root}collections/{self.id}/"
 
 
+MOST_OF_A_RESOURCE = 1024 * 1024  # bytes: to read what is larger would hold up everybody else for a second
+
+
 def read_resource(peer: str, answer: Answer) -> dict[str, Any]:
-    """A JSON object out of an answer. Raises Unreadable with what is wrong."""
+    """A JSON object out of an answer that is no page of objects. Raises Unreadable with what is wrong."""
+    if len(answer.body) > MOST_OF_A_RESOURCE:
+        raise Unreadable(f"{peer} answered at {answer.url} with more than {MOST_OF_A_RESOURCE} bytes")
     try:
         value = read_json(answer.body)
     except BadInput as why:
@@ -501,7 +506,8 @@ async def fetch_descriptor(client: PeerClient) -> Descriptor | None:
     )
 
 
-_OUTLINE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# a string that never ends goes on to the end: to look for its end from each quote in it would take hours
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 def is_outline(body: bytes) -> bool:
@@ -509,12 +515,6 @@ def is_outline(body: bytes) -> bool:
     text = body.strip()
     if not (text.startswith(b"{") and text.endswith(b"}")):
         return False
-    level = 0
-    for token in _OUTLINE.findall(text):
-        if token in b"[{":
-            level += 1
-        elif token in b"]}":
-            level -= 1
-            if level < 0:
-                return False
-    return level == 0
+    rest = _STRING.sub(b"", text)
+    opened, closed = (rest.count(a) + rest.count(b) for a, b in ((b"[", b"{"), (b"]", b"}")))
+    return opened == closed and rest.endswith(b"}")
