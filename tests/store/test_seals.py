@@ -209,3 +209,11 @@ async def test_two_hundred_ways_to_tamper_with_a_table_are_found(store, table):
         except _Undone:
             pass
     assert missed == [], f"seed {SEED}"
+
+
+async def test_taking_away_what_does_not_stand_seals_nothing(store):
+    async with store.writing() as tx:
+        regional = await make_collection(tx)
+        for _ in range(2):
+            assert await releases.append(tx, regional, [withdraw(incident(1))], "c", NOW) == []
+        assert await seals.last(tx, seals.log_of_releases(regional)) is None

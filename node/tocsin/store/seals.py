@@ -173,6 +173,8 @@ async def seal_appended(
 
     `is_first`: the log was empty. What stands unsealed in a log from before there were seals is sealed with it.
     """
+    if not rows:
+        return  # what does not stand is not taken away
     log = log_of_releases(collection_id)
     if is_first:
         await _put(tx, log, rows, "", now)
