@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,7 +20,7 @@ from starlette.routing import Route
 
 from tocsin.errors import BadInput, NotFound, Refused, Unavailable
 from tocsin.policy.configuration import Configuration, read_configuration
-from tocsin.problems import HANDLERS
+from tocsin.problems import HANDLERS, as_asked
 from tocsin.settings import Home, LimitSettings
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node
@@ -31,9 +32,11 @@ from tocsin.taxii.memory import Remembering
 from tocsin.taxii.query import cursor_key
 from tocsin.taxii.routes import routes
 from tocsin.transport import ENDING, PromptProtocol, hurried
+from tocsin.web.api import api_routes, on_invalid
 
 log = logging.getLogger(__name__)
 
+NOTE_SECONDS = 0.8  # between two writings of what was sent, which is noted within a second
 KEEP_ALIVE_SECONDS = 75  # longer than the minute at which peers and clients poll
 
 Worker = Callable[[], Awaitable[None]]
@@ -60,6 +63,7 @@ def make_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(exchange.ahead.close)
+            await stack.enter_async_context(_noting(exchange))
             stack.callback(exchange.waiting.end)
             if worker is not None:
                 stack.push_async_callback(_stop, health.watch(asyncio.ensure_future(worker())))
@@ -69,12 +73,13 @@ def make_app(
         title="Tocsin",
         routes=[
             *routes(exchange),
+            *api_routes(exchange),
             Route("/healthz", health.alive),
             Route("/readyz", health.ready),
         ],
         redirect_slashes=False,  # a redirect made from the Host header loses scheme and credentials behind a proxy
         openapi_url=None,
-        exception_handlers=HANDLERS,
+        exception_handlers={**HANDLERS, RequestValidationError: as_asked(on_invalid)},
         middleware=[Middleware(Remembering, store, exchange.memory), Middleware(Admitting, admission)],
         lifespan=lifespan,
     )
@@ -144,6 +149,30 @@ class Health:
         except (BadInput, NotFound):
             return "faulty: run tocsin check"
         return "as applied" if proposed.sha256 == configuration.sha256 else "changed: run tocsin apply"
+
+
+@contextlib.asynccontextmanager
+async def _noting(exchange: Exchange) -> AsyncIterator[None]:
+    """Write down what was sent to whom, each second, and at the end. A kill loses the last second of it."""
+    noting = asyncio.ensure_future(_note_on_and_on(exchange))
+    try:
+        yield
+    finally:
+        await _stop(noting)
+        await _note_sent(exchange)
+
+
+async def _note_on_and_on(exchange: Exchange) -> None:
+    while True:
+        await asyncio.sleep(NOTE_SECONDS)
+        await _note_sent(exchange)
+
+
+async def _note_sent(exchange: Exchange) -> None:
+    try:
+        await exchange.fetches.flush(exchange.store)
+    except Unavailable as why:  # it waits for the next second
+        log.warning("what was sent could not be noted: %s", why)
 
 
 async def _stop(worker: "asyncio.Future[None]") -> None:

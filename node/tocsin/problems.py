@@ -7,7 +7,7 @@ An error that nobody foresaw is logged with its traceback and answered 500 with 
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -31,6 +31,9 @@ from tocsin.errors import (
 
 log = logging.getLogger(__name__)
 
+Handler = Callable[[Request, Exception], Coroutine[Any, Any, Response]]
+
+API = "/api/"  # below it plain JSON is spoken
 TAXII_TYPE = "application/taxii+json;version=2.1"
 # RFC 7617 and RFC 6750: the two schemes that clients know by name; `Token` and `X-API-Key` are taken as well.
 CHALLENGE = 'Basic realm="tocsin", charset="UTF-8", Bearer realm="tocsin"'
@@ -175,9 +178,24 @@ def _logged(request: Request, status: int, error: Exception, headers: Mapping[st
     return problem(status, fixed=fixed, error_id=error_id, headers=headers)
 
 
-HANDLERS: dict[Any, Any] = {
-    TocsinError: _on_error,
-    HTTPException: _on_http,
-    ClientDisconnect: _on_disconnect,
-    Exception: _on_crash,
+def as_asked(handler: Handler) -> Handler:
+    """The same message in plain JSON, where it is not TAXII that was spoken."""
+
+    async def answering(request: Request, error: Exception) -> Response:
+        answer = await handler(request, error)
+        if request.url.path.startswith(API):
+            answer.headers["Content-Type"] = "application/json"
+        return answer
+
+    return answering
+
+
+HANDLERS: dict[Any, Handler] = {
+    kind: as_asked(handler)
+    for kind, handler in (
+        (TocsinError, _on_error),
+        (HTTPException, _on_http),
+        (ClientDisconnect, _on_disconnect),
+        (Exception, _on_crash),
+    )
 }

@@ -178,7 +178,8 @@ async def bring_into_force(tx: Transaction, home: Home, configuration: Configura
     """What `sharing.apply` keeps, without its judging: the logs begin empty. Gives the ids of the parties."""
     now, settings = await tx.now(), configuration.settings
     await applied.apply(tx, configuration.files, configuration.sha256, now)
-    people = await parties.ensure_parties(tx, dict.fromkeys(settings.accounts, "account"), {}, now)
+    names = {**dict.fromkeys(settings.accounts, "account"), **dict.fromkeys(settings.peers, "peer")}
+    people = await parties.ensure_parties(tx, names, {}, now)
     ids = {key: collection.id for key, collection in settings.collections.items()}
     collections = await releases.ensure_collections(tx, ids, {}, now)
     wanted = {

@@ -1,0 +1,1 @@
+"""Web: what the node says to its own people over HTTP. `api` is JSON for programs."""
