@@ -272,3 +272,22 @@ def test_a_peer_that_is_read_without_tls_is_warned_of(alpha, url, auth, said):
 def test_adding_a_peer_warns_of_that_peer_alone(alpha):
     alpha.ok("peer", "add", "cert-gamma", "http://node.cert-gamma.example/taxii2/")
     assert alpha("peer", "add", "cert-delta", "https://node.cert-delta.example/taxii2/").stderr == ""
+
+
+def test_a_bundle_for_a_reader_is_private_says_how_to_go_on_and_overwrites_nothing(stocked, tmp_path):
+    stocked.ok("publish", "rt:CA-011", "--yes")
+    file = tmp_path / "for-acme"
+    said = stocked.ok("bundle", "out", "acme", str(file), "--collection", "shared")
+    assert "The next one goes on with --after 20" in said
+    assert file.stat().st_mode & 0o777 == 0o600
+    again = stocked("bundle", "out", "acme", str(file), "--collection", "shared")
+    assert (again.exit_code, "cannot be written" in again.stderr) == (1, True)
+    later = ("bundle", "out", "acme", str(tmp_path / "later"), "--collection", "shared", "--after")
+    assert "0 entries" in stocked.ok(*later, said.split("--after ")[1].strip())
+    assert stocked(*later[:-1], "--after", "yesterday").exit_code == 2
+    strange = stocked("bundle", "in", "acme", str(file))
+    assert (strange.exit_code, "no peer 'acme'" in strange.stderr) == (1, True)
+    broken = tmp_path / "broken"
+    broken.write_text("{}\n")
+    done = stocked("bundle", "answer", "acme", str(broken))
+    assert (done.exit_code, "broken:1" in done.stderr) == (1, True)

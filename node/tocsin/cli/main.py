@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, str] = {
     "account": "people",
     "peer": "peers",
     "sync": "peers",
+    "bundle": "bundle",
     "pause": "emergency",
     "resume": "emergency",
     "quarantine": "quarantine",

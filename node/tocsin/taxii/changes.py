@@ -79,7 +79,7 @@ from tocsin.sharing.page import read_changes, read_contents, was_told
 from tocsin.stix.objects import from_micros
 from tocsin.store import acknowledgements, releases
 from tocsin.store.pages import ChangePage, ChangeRow
-from tocsin.taxii.endpoint import Exchange, Visit, answer, visiting
+from tocsin.taxii.endpoint import Exchange, Visit, answer, note_sent, visiting
 from tocsin.taxii.query import DEFAULT_LIMIT, Cursor, read_limit, read_parameters, read_position
 from tocsin.taxii.resources import dump
 from tocsin.taxii.rights import Heard, hearing
@@ -113,9 +113,9 @@ async def get_changes(exchange: Exchange, request: Request) -> Response:
         known = await acknowledgements.reads_changes(visit.tx, party_id, collection.id)
     if not known:
         await _note_reader(exchange, party_id, collection.id)
-    position = changes.rows[-1].position if changes.rows else after
-    head = {"more": changes.more, "position": from_micros(position), "epoch": epoch}
-    return await answer(request, _with_entries(head, changes), media_type=JSON_TYPE)
+    told = [entry.position for entry in changes.rows]
+    note_sent(exchange, request, party_id, collection.id, told, after=after, whole=not collection.former)
+    return await answer(request, page_as_json(changes, after, epoch), media_type=JSON_TYPE)
 
 
 async def get_content(exchange: Exchange, request: Request) -> Response:
@@ -128,6 +128,8 @@ async def get_content(exchange: Exchange, request: Request) -> Response:
         if parameters.get("epoch", epoch) != epoch:
             return _gap(epoch)
         found = await read_contents(visit.tx, collection.id, positions)
+    sent = [entry.position for entry in found.rows]
+    note_sent(exchange, request, visit.caller.party.id, collection.id, sent, after=None, whole=False)
     return await answer(request, _with_entries({"more": found.more, "epoch": epoch}, found), media_type=JSON_TYPE)
 
 
@@ -177,6 +179,12 @@ def _gap(epoch: str) -> Response:
         "after": _START,
     }
     return Response(msgspec.json.encode(body), 410, {"Cache-Control": "no-store"}, media_type=JSON_TYPE)
+
+
+def page_as_json(changes: ChangePage, after: int, epoch: str) -> bytes:
+    """A page as it is answered, and as it stands in a bundle."""
+    position = changes.rows[-1].position if changes.rows else after
+    return _with_entries({"more": changes.more, "position": from_micros(position), "epoch": epoch}, changes)
 
 
 def _with_entries(head: dict[str, object], page: ChangePage) -> bytes:
