@@ -102,7 +102,9 @@ async def test_a_withdrawal_goes_down_the_line_and_the_answers_come_back_up(line
     await pulled(beta, "alpha")
     assert await beta.newest(id_) is None
     assert (await told(alpha))["withdraw", "beta"] == ("acknowledged", "purged", "", 1)
+    due = (await beta.state("alpha")).due
     await pulled(gamma, "beta", "onward")
+    assert (await beta.state("alpha")).due < due  # alpha is to hear of it at once
     assert await gamma.newest(id_) is None
     assert await told(beta) == {("withdraw", "gamma"): ("acknowledged", "purged", "", 0)}
     await pulled(beta, "alpha")

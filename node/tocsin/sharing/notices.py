@@ -186,6 +186,7 @@ async def take_answers(
         details |= Counter(one.outcome for one in new)
         await audit.append(tx, "acknowledged", party.name, details, now)
         await recount(tx, configuration, {one.object_id for one in new})
+        await answers.hasten(tx, now)
     return taken
 
 

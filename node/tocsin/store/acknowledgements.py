@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select, update
 
 from tocsin.store import audit
 from tocsin.store.log import Op
-from tocsin.store.tables import acknowledgement, fetch, object_version, owed, push, release
+from tocsin.store.tables import acknowledgement, fetch, object_version, owed, pull, push, release
 from tocsin.store.tables import audit as audit_table
 from tocsin.store.transaction import Transaction, in_batches
 
@@ -331,6 +331,16 @@ async def untold_count(tx: Transaction, party_id: str) -> int:
     """How many answers a party has still to be told."""
     wanted = select(func.count()).where(owed.c.party_id == party_id, owed.c.told.is_(None))
     return int((await tx.connection.execute(wanted)).scalar_one())
+
+
+async def hasten(tx: Transaction, now: int) -> None:
+    """Have the collections read at once about which answers are still to be told, where their peers answer: they
+    are told after a pull."""
+    waits = exists().where(
+        owed.c.party_id == pull.c.party_id, owed.c.collection_id == pull.c.collection_id, owed.c.told.is_(None)
+    )
+    at_once = update(pull).where(pull.c.attempts == 0, pull.c.due > now, waits)
+    await tx.connection.execute(at_once.values(due=now))
 
 
 async def was_told(tx: Transaction, answers: Iterable[Owed], at: int) -> None:
