@@ -79,7 +79,7 @@ class Naive:
         newest: dict[tuple[str, str, str], tuple[Told, str]] = {}
         for told, into in self.words:
             before = newest.get((told.id, told.by, into))
-            if self.let_in(told, key) and (before is None or told.version > before[0].version):
+            if self.let_in(told, key) and (before is None or told.version >= before[0].version):
                 newest[told.id, told.by, into] = (told, into)
         found: dict[str, list[tuple[Told, str]]] = {}
         for told, into in newest.values():

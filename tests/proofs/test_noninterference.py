@@ -15,9 +15,9 @@ import pytest
 import crawl
 from crawl import Answer
 from extent import SEED, extent
-from graphs import World, make_world
+from graphs import Told, World, make_world
 from life import TAXII, Beginning, Life, beginning, chance, living
-from naive import DEFINITIONS
+from naive import DEFINITIONS, Naive
 from tocsin.stix.objects import keyed_id
 from variations import Timeline, readable, timeline, variation
 
@@ -75,9 +75,9 @@ async def transcript(
         anew()
         async with life.asking() as client:
             answers = await _asked(life, client, name, sought)
-            for settings in world.settings["collections"].values():
+            for key, settings in world.settings["collections"].items():
                 if name in settings["writers"]:
-                    answers += await _post(life, client, name, settings["id"], donor, sought)
+                    answers += await _post(life, client, name, key, donor, sought)
                     answers += await _asked(life, client, name, sought)
     return answers
 
@@ -104,9 +104,11 @@ async def _asked(life: Life, client: httpx2.AsyncClient, name: str, sought: list
 
 
 async def _post(
-    life: Life, client: httpx2.AsyncClient, name: str, collection: str, donor: World, sought: list[str]
+    life: Life, client: httpx2.AsyncClient, name: str, key: str, donor: World, sought: list[str]
 ) -> list[Answer]:
-    """A writer posts something new, and what may be known of already, seen or unseen.
+    """A writer posts something new, and what may be known of already, seen or unseen, where policy refuses it.
+
+    What is let in beside another's other content of the same version is heard by the lower hash, so not that.
 
     Not what has no version of its own, which is dated by its first receipt here, whoever brought it; nor creators
     and definitions, which others' words may let in beside what is posted.
@@ -116,8 +118,10 @@ async def _post(
         known = {value["id"] for value in objects}
         left_out = "modified" not in one.value or one.value["type"] in ("identity", *DEFINITIONS)
         if one.id in sought and one.by not in ("ours", name) and one.id not in known and not left_out:
-            objects.append(one.value)
+            refused = Naive(life.world).decide(key, Told(one.value, name), key) is None
+            objects += [one.value] if refused else []
     headers = life.headers(name) | {"Content-Type": TAXII}
+    collection = life.world.settings["collections"][key]["id"]
     body = json.dumps({"objects": objects}).encode()
     answer = await crawl.ask(client, f"/exchange/collections/{collection}/objects/", headers, "POST", body)
     status = json.loads(answer.body).get("id", "nothing")
