@@ -6,7 +6,7 @@ without a transaction where it turns out to be of that very moment.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -21,6 +21,7 @@ from tocsin.problems import TAXII_TYPE
 from tocsin.sharing.digests import Digests
 from tocsin.sharing.node import Node
 from tocsin.stix.objects import from_micros
+from tocsin.store.fetches import Fetches
 from tocsin.store.moment import Moment
 from tocsin.store.pages import ContentPage, ReleasePage
 from tocsin.store.transaction import Store, Transaction
@@ -51,6 +52,7 @@ class Exchange:
     ahead: Ahead = field(default_factory=Ahead)
     digests: Digests = field(default_factory=Digests)
     waiting: Waiting = field(default_factory=Waiting)
+    fetches: Fetches = field(default_factory=Fetches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,22 @@ def resource(exchange: Exchange, path: str, handlers: Mapping[str, Handler]) -> 
 
     spellings = dict.fromkeys((path, path.rstrip("/")))
     return [Route(spelling, endpoint, methods=list(handlers)) for spelling in spellings]
+
+
+def note_sent(
+    exchange: Exchange,
+    request: Request,
+    party_id: str,
+    collection_id: str,
+    positions: Sequence[int],
+    *,
+    after: int | None,
+    whole: bool,
+) -> None:
+    """Note, as evidence, the entries that a caller is sent, who asked for what follows `after`."""
+    if positions and request.method == "GET":
+        first, last = positions[0], positions[-1]
+        exchange.fetches.note(party_id, collection_id, after=after, first=first, last=last, whole=whole)
 
 
 async def answer(

@@ -23,7 +23,7 @@ from tocsin.stix.objects import ID, from_micros
 from tocsin.store import postings
 from tocsin.store.moment import Moment
 from tocsin.store.objects import HeldVersion
-from tocsin.store.pages import ContentPage, Filter
+from tocsin.store.pages import ContentPage, Filter, ReleasePage
 from tocsin.store.transaction import Transaction
 from tocsin.taxii import resources
 from tocsin.taxii.endpoint import (
@@ -32,6 +32,7 @@ from tocsin.taxii.endpoint import (
     answer_long,
     dated,
     known_rights,
+    note_sent,
     rights_now,
     sealed_next,
     visiting,
@@ -74,6 +75,7 @@ async def get_versions(exchange: Exchange, request: Request) -> Response:
         asked = _ask(exchange, visit.rights, request, MATCH_VERSIONS, request.path_params["object"], versions=ALL)
         page = await read_manifest(visit.tx, asked.collection.id, asked.query.what, asked.query.limit)
         await _must_stand(visit.tx, asked, empty=not page.rows)
+    _note(exchange, request, visit.rights, asked, page)
     return await answer(request, resources.versions(page, sealed_next(asked.cursor, page)), dated(page))
 
 
@@ -268,12 +270,13 @@ async def _envelope(
         if found is None or found[1] != moment:
             found = await _glance(exchange, asked)
         if found is not None and found[1] == moment and (found[0].raws or object_id is None):
-            return await _answer_page(request, rights, asked, found[0], _reading_ahead(exchange, asked, found[0]))
+            then = _reading_ahead(exchange, asked, found[0])
+            return await _answer_page(exchange, request, rights, asked, found[0], then)
     async with visiting(exchange, request) as visit:
         asked = _ask(exchange, visit.rights, request, fields, object_id)
         page = await read_page(visit.tx, asked.collection.id, asked.query.what, asked.query.limit)
         await _must_stand(visit.tx, asked, empty=not page.raws)
-    return await _answer_page(request, visit.rights, asked, page)
+    return await _answer_page(exchange, request, visit.rights, asked, page)
 
 
 async def _must_stand(tx: Transaction, asked: _Asked, *, empty: bool) -> None:
@@ -296,7 +299,12 @@ def _reading_ahead(exchange: Exchange, asked: _Asked, page: ContentPage) -> Call
 
 
 async def _answer_page(
-    request: Request, rights: Rights, asked: _Asked, page: ContentPage, then: Callable[[], None] | None = None
+    exchange: Exchange,
+    request: Request,
+    rights: Rights,
+    asked: _Asked,
+    page: ContentPage,
+    then: Callable[[], None] | None = None,
 ) -> Response:
     body = resources.envelope(page, sealed_next(asked.cursor, page), rights.empty_page)
     dates = dated(page)
@@ -304,7 +312,21 @@ async def _answer_page(
         # who wants a list (Elastic) begins anew after an answer without dates; so it hears its own again
         dates = dict.fromkeys(_DATES, from_micros(min(max(after, 0), _LAST_MOMENT)))
     # an empty page has one of two forms, by the reader's `empty_page`, and a tag for each
-    return await answer_long(request, body, resources.essence(page, body), dates, then)
+    response = await answer_long(request, body, resources.essence(page, body), dates, then)
+    if response.status_code == 200:  # who is told 304 has it, and was noted when it was sent
+        _note(exchange, request, rights, asked, page)
+    return response
+
+
+def _note(
+    exchange: Exchange, request: Request, rights: Rights, asked: _Asked, page: ContentPage | ReleasePage
+) -> None:
+    if page.first is None or page.last is None:
+        return
+    what, party = asked.query.what, rights.caller.party
+    whole = what.ids is what.types is what.spec_versions is None and what.versions == LAST
+    ends = (page.first, page.last)
+    note_sent(exchange, request, party.id, asked.collection.id, ends, after=what.after, whole=whole)
 
 
 def _status(received: list[Posted], now: int) -> dict[str, Any]:
