@@ -36,6 +36,9 @@ class Animal:
     answers: dict[str, bytes | Behaviour] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
+    raw: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None  # in place of HTTP
+    closed: bool = False  # nobody listens
+    server: asyncio.Server | None = None
     serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -51,22 +54,27 @@ class Animal:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self.serving.add(asyncio.current_task())
+        task = asyncio.current_task()
+        self.serving.add(task)
+        task.add_done_callback(self.serving.discard)
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            target = urlsplit(head[0].split(" ")[1])
-            headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-            asked = Asked(target.path, parse_qs(target.query), headers)
-            self.asked.append(asked)
-            answer = self.answers.get(target.path, http(404, {}))
-            if isinstance(answer, bytes):
-                writer.write(answer)
-            else:
-                await answer(asked, writer)
+            await (self.raw or self._answer)(reader, writer)
             await writer.drain()
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        target = urlsplit(head[0].split(" ")[1])
+        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+        asked = Asked(target.path, parse_qs(target.query), headers)
+        self.asked.append(asked)
+        answer = self.answers.get(target.path, http(404, {}))
+        if isinstance(answer, bytes):
+            writer.write(answer)
+        else:
+            await answer(asked, writer)
 
 
 def http(
@@ -88,14 +96,17 @@ def http(
 async def animal(tls: ssl.SSLContext | None = None) -> AsyncIterator[Animal]:
     found = Animal()
     server = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=tls)
-    found.port = server.sockets[0].getsockname()[1]
+    found.port, found.server = server.sockets[0].getsockname()[1], server
     try:
         yield found
     finally:
         server.close()
-        for task in found.serving:
+        ending = list(found.serving)
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*found.serving)
+        for ended in await asyncio.gather(*ending, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
         await server.wait_closed()
 
 
