@@ -1,0 +1,101 @@
+"""Disclosures: who was offered an object, from when to when, under which rule; what was fetched and acknowledged.
+
+Offered counts as received: whoever was entitled to a log while an entry stood in it is its recipient. That follows
+from the log and the grants, former readers included. What was fetched is evidence beside it: noted by stretches of
+the log, and lost for the last second before a kill.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tocsin.store import copies, fetches, grants, parties, releases
+from tocsin.store.fetches import Fetch
+from tocsin.store.grants import Grant
+from tocsin.store.spans import Span, spans
+from tocsin.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """One version of an object, as one reader was offered it. Times in µs; `until` None: it still is.
+
+    `copy_of`: the original, where a redacted copy was offered, and `omitted` what that leaves out. `fetched`: from
+    and to when a stretch of the log with it was sent to him, `whole` if nothing in that stretch was left out.
+    """
+
+    collection: str
+    reader: str
+    object_id: str
+    version_key: str
+    form: str
+    position: int
+    since: int
+    until: int | None
+    rules: tuple[str, ...]
+    configuration_sha256: str
+    copy_of: str | None
+    omitted: tuple[str, ...]
+    fetched: tuple[int, int] | None
+    whole: bool
+
+
+async def disclosures(tx: Transaction, object_id: str) -> list[Disclosure]:
+    """To whom an object, or redacted copies of it, were ever offered, in the order of the log."""
+    original = (await copies.originals_of(tx, [object_id])).get(object_id)
+    source = original.original_id if original else object_id
+    links = {link.copy_id: link for link in await copies.all_copies_of(tx, source)}
+    stood = await spans(tx, [source, *links])
+    given = [grant for grant in await grants.grants(tx) if grant.role == "reader"]
+    noted = {span.collection_id: await fetches.fetches(tx, collection_id=span.collection_id) for span in stood}
+    names = {party.id: party.name for party in await parties.parties(tx)}
+    keys = {row.id: row.key for row in await releases.collections(tx)}
+    found = []
+    for span in stood:
+        link = links.get(span.object_id)
+        for grant in given:
+            if grant.collection_id != span.collection_id or not _offered(span, grant):
+                continue
+            since, until = _from_to(span, grant)
+            evidence = _fetched(span, grant, noted[span.collection_id], until)
+            found.append(
+                Disclosure(
+                    collection=keys[span.collection_id],
+                    reader=names[grant.party_id],
+                    object_id=span.object_id,
+                    version_key=span.version_key,
+                    form=span.form,
+                    position=span.position,
+                    since=since,
+                    until=until,
+                    rules=span.rules,
+                    configuration_sha256=span.configuration_sha256,
+                    copy_of=source if link else None,
+                    omitted=link.omitted if link else (),
+                    fetched=(evidence.began, evidence.ended) if evidence else None,
+                    whole=evidence is not None and evidence.whole,
+                )
+            )
+    return found
+
+
+def _offered(span: Span, grant: Grant) -> bool:
+    """Whether the entry stood while the grant held, by positions: clocks may go back."""
+    began_in_time = grant.last_position is None or span.position <= grant.last_position
+    return began_in_time and (span.ended_position is None or span.ended_position > grant.first_position)
+
+
+def _from_to(span: Span, grant: Grant) -> tuple[int, int | None]:
+    ends = [end for end in (span.ended, grant.ended) if end is not None]
+    return max(span.released, grant.given), min(ends, default=None)
+
+
+def _fetched(span: Span, grant: Grant, noted: Sequence[Fetch], until: int | None) -> Fetch | None:
+    """The best evidence that this entry was sent to this reader."""
+    fitting = [
+        one
+        for one in noted
+        if one.party_id == grant.party_id
+        and one.first_position <= span.position <= one.last_position
+        and (until is None or one.began <= until)
+    ]
+    return min(fitting, key=lambda one: (not one.whole, one.began), default=None)
