@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, str] = {
     "resume": "emergency",
     "quarantine": "quarantine",
     "erase": "erase",
+    "disclosures": "disclosures",
     "audit": "keep",
 }
 
