@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from tocsin.documents import Document, Strict, parse
+from tocsin.documents import Document, Strict, nearest, parse
 from tocsin.errors import BadFile, BadInput, NotFound, Problem
 
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
@@ -128,12 +128,21 @@ class PullSettings(Strict):
     every: Seconds = 60
 
 
+class PushSettings(Strict):
+    """One collection of ours that we add to one of a peer's: theirs by id, alias or title, pinned like `pull`."""
+
+    collection: Name
+    to: Annotated[str, Field(min_length=1)]
+    every: Seconds = 60
+
+
 class PeerSettings(PartySettings):
     kind: Name = "peer"
     url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
     auth: Literal["basic", "bearer", "api-key", "certificate"] = "bearer"
     user: str | None = None
     pull: tuple[PullSettings, ...] = Field(default=(), strict=False)
+    push: tuple[PushSettings, ...] = Field(default=(), strict=False)
 
 
 class CollectionSettings(Strict):
@@ -213,7 +222,7 @@ def read_settings(document: Document) -> Settings:
     """`tocsin.yaml` as settings. Raises BadFile with the line of each fault, all of them at once."""
     settings = parse(Settings, document)
     problems = [*_doubled_names(settings, document), *_unknown_parties(settings, document)]
-    problems += _ambiguous_collections(settings, document)
+    problems += [*_ambiguous_collections(settings, document), *_wrong_pushes(settings, document)]
     if problems:
         raise BadFile(problems)
     return settings
@@ -264,6 +273,25 @@ class Home:
 
     @property
     def policies(self) -> Path:
+def _wrong_pushes(settings: Settings, document: Document) -> Iterator[Problem]:
+    """A push gives a peer what it may read anyway, and its collection there has one log that can take back."""
+    for name, peer in settings.peers.items():
+        targets: dict[str, str] = {}
+        for index, push in enumerate(peer.push):
+            path, ours = ("peers", name, "push", index), settings.collections.get(push.collection)
+            if ours is None:
+                near = nearest(push.collection, settings.collections)
+                yield document.problem((*path, "collection"), f"no collection {push.collection!r}{near}")
+            elif name not in ours.readers:
+                text = f"{name!r} is no reader of {push.collection!r}: only what a reader may see is pushed to it"
+                yield document.problem((*path, "collection"), text)
+            if (other := targets.setdefault(push.to, push.collection)) != push.collection:
+                text = f"{other!r} is pushed into {push.to!r} already: only one log can take back what it added"
+                yield document.problem((*path, "to"), text)
+            elif [(one.collection, one.to) for one in peer.push[:index]].count((push.collection, push.to)):
+                yield document.problem(path, f"{push.collection!r} is pushed into {push.to!r} already")
+
+
         return self.path / "policies"
 
     @property

@@ -105,9 +105,15 @@ def _former(wanted: str, known: Pull, offer: Offer) -> RemoteCollection | None:
 
 
 def choose(
-    peer: str, wanted: str, pinned: str | None, collections: Sequence[RemoteCollection]
+    peer: str,
+    wanted: str,
+    pinned: str | None,
+    collections: Sequence[RemoteCollection],
+    *,
+    to_add: bool = False,
 ) -> RemoteCollection:
-    """Pure: which of the offered collections is meant. Raises PeerFailed with what a person can do."""
+    """Pure: which of the offered collections is meant, to read it or `to_add` to it. Raises PeerFailed with what a
+    person can do."""
     named = _named(wanted, collections)
     if len(named) > 1:
         ids = ", ".join(collection.id for collection in islice(named, MOST_TOLD))
@@ -124,7 +130,9 @@ def choose(
             repr(collection.title or collection.id)[:100] for collection in collections[:MOST_TOLD]
         )
         raise PeerFailed(f"{peer} does not offer us {wanted!r} (it offers: {offered or 'nothing'})")
-    if not named[0].can_read:
+    if to_add and not named[0].can_write:
+        raise PeerFailed(f"{peer} does not let us add to {wanted!r}")
+    if not to_add and not named[0].can_read:
         raise PeerFailed(f"{peer} lets us add to {wanted!r}, but not read it")
     return named[0]
 

@@ -515,6 +515,31 @@ push = Table(
     PrimaryKeyConstraint("party_id", "collection_id", "wanted"),
 )
 
+# What became there of each version that was, or is about to be, added so: written before it is posted.
+pushed = Table(
+    "pushed",
+    metadata,
+    Column("party_id", Bytewise, nullable=False),
+    Column("collection_id", Bytewise, nullable=False),  # ours
+    Column("wanted", Bytewise, nullable=False),  # theirs
+    Column("object_id", Bytewise, nullable=False),
+    Column("version", Bytewise, nullable=False),  # as our log has it
+    Column("named", Bytewise, nullable=False),  # the object's own `modified` or `created`; '' if it has neither
+    Column("position", BigInteger, nullable=False),  # of the entry in our log that is meant
+    Column("outcome", String, nullable=False),
+    Column("reason", Text, nullable=False),  # of what was refused or stays there: their words
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("party_id", "collection_id", "wanted", "object_id", "version"),
+    CheckConstraint("outcome IN ('posting', 'added', 'refused', 'deleted', 'untold')", name="outcome"),
+    Index(
+        "ix_pushed_kept_out",
+        "party_id",
+        sqlite_where=text("outcome IN ('refused', 'untold')"),
+        postgresql_where=text("outcome IN ('refused', 'untold')"),
+    ),
+    sqlite_with_rowid=False,
+)
+
 # What a peer offered and what became of it: each object named ends in exactly one state.
 ledger = Table(
     "ledger",

@@ -38,6 +38,12 @@ DESCRIPTOR_PATH = "/.well-known/tocsin.json"
 JSON_TYPE = "application/json"
 
 _JSON_TYPES = frozenset({"application/json", "application/taxii+json", "application/stix+json"})
+_DONE: Mapping[str, frozenset[int]] = {  # the statuses by which something is done
+    "GET": frozenset({200}),
+    "POST": frozenset({200, 202}),
+    "DELETE": frozenset({200, 202, 204}),
+}
+_LONGEST_SAYING = 64 * 1024  # bytes of an error message that is shown to a person
 _PASSING = frozenset({429, 502, 503, 504})  # answers that a moment later may be another
 _SEGMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$")
 _RATIO_FROM = 1024 * 1024  # decoded bytes; small answers may repeat themselves as they like
@@ -62,12 +68,14 @@ class Bounds:
 
 
 class PeerAnswered(PeerFailed):
-    """A peer answered, with a status that is not 200. `retry_after` is that header as it stands."""
+    """A peer answered, with a status that is not 200. `retry_after` is that header as it stands; `said`: the body
+    of its answer to what was to change something there, '' for none that is short and readable."""
 
-    def __init__(self, text: str, status: int, retry_after: str | None = None) -> None:
+    def __init__(self, text: str, status: int, retry_after: str | None = None, said: bytes = b"") -> None:
         super().__init__(text)
         self.status = status
         self.retry_after = retry_after
+        self.said = said
 
 
 class Unreadable(PeerFailed):
@@ -90,6 +98,15 @@ class Answer:
     url: str
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A request that is to change something at a peer."""
+
+    method: str
+    body: bytes | None = None
+    kind: str = ""  # media type
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,15 +240,23 @@ class PeerClient:
 
     async def post(self, url: str, body: bytes) -> Answer:
         """The answer to JSON that is posted; what is posted may arrive twice. Raises as `get` does."""
-        return await self._answer(url, None, JSON_TYPE, body)
+        return await self._answer(url, None, JSON_TYPE, _Change("POST", body, JSON_TYPE))
+
+    async def add(self, url: str, envelope: bytes) -> Answer:
+        """The answer to objects that are added (TAXII 2.1 §5.5); they may arrive twice. Raises as `get` does."""
+        return await self._answer(url, None, TAXII_TYPE, _Change("POST", envelope, TAXII_TYPE))
+
+    async def delete(self, url: str, params: Mapping[str, str]) -> None:
+        """Have an object deleted (TAXII 2.1 §5.7). Raises PeerAnswered and PeerFailed as `get` does."""
+        await self._answer(url, params, TAXII_TYPE, _Change("DELETE"))
 
     async def _answer(
-        self, url: str, params: Mapping[str, str] | None, accept: str, body: bytes | None = None
+        self, url: str, params: Mapping[str, str] | None, accept: str, change: "_Change | None" = None
     ) -> Answer:
         url = self.resolve(self.url, url)
         try:
             async with self._two_at_a_time, self._timed():
-                return await self._attempts(url, params, accept, body)
+                return await self._attempts(url, params, accept, change)
         except TimeoutError as why:
             if self.waited >= self.bounds.altogether:
                 text = f"{self.name} kept us waiting for more than {self.bounds.altogether:g} s in one cycle"
@@ -255,12 +280,12 @@ class PeerClient:
             self.waited += clock() - began
 
     async def _attempts(
-        self, url: str, params: Mapping[str, str] | None, accept: str, body: bytes | None
+        self, url: str, params: Mapping[str, str] | None, accept: str, change: "_Change | None"
     ) -> Answer:
         attempt = 1
         while True:
             try:
-                return await self._ask(url, params, accept, body)
+                return await self._ask(url, params, accept, change)
             except PeerAnswered as why:
                 pause = self._pause(why, attempt)
                 if pause is None:
@@ -276,27 +301,42 @@ class PeerClient:
         pause = float(asked) if re.fullmatch(r"[0-9]{1,6}", asked) else 0.25 * 2.0**attempt
         return pause if pause <= self.bounds.pause else None
 
-    async def _ask(self, url: str, params: Mapping[str, str] | None, accept: str, posted: bytes | None) -> Answer:
-        method, headers = "GET", {"Accept": accept}
-        if posted is not None:
-            method, headers = "POST", {"Accept": accept, "Content-Type": JSON_TYPE}
-        async with self._http.stream(method, url, params=params, headers=headers, content=posted) as response:
+    async def _ask(
+        self, url: str, params: Mapping[str, str] | None, accept: str, change: "_Change | None"
+    ) -> Answer:
+        method, headers, content = "GET", {"Accept": accept}, None
+        if change is not None:
+            method, content = change.method, change.body
+            headers |= {"Content-Type": change.kind} if change.kind else {}
+        async with self._http.stream(method, url, params=params, headers=headers, content=content) as response:
             self.skew = _skew(response.headers.get("date"), time.time())
-            if response.status_code != 200:
-                raise self._answered(response)  # its body is not read
-            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind not in _JSON_TYPES:
-                raise Unreadable(f"{self.name} answered {kind[:80] or 'untyped bytes'} at {url}, not TAXII 2.1")
-            body = await self._body(response)
+            if response.status_code not in _DONE[method]:
+                said = await self._said(response) if change is not None else b""  # of a GET it is not read
+                raise self._answered(response, said)
+            body = b"" if method == "DELETE" else await self._json(url, response)
         return Answer(url, {name.lower(): text for name, text in response.headers.items()}, body)
 
-    def _answered(self, response: httpx2.Response) -> PeerAnswered:
+    async def _json(self, url: str, response: httpx2.Response) -> bytes:
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in _JSON_TYPES:
+            raise Unreadable(f"{self.name} answered {kind[:80] or 'untyped bytes'} at {url}, not TAXII 2.1")
+        return await self._body(response)
+
+    async def _said(self, response: httpx2.Response) -> bytes:
+        try:
+            body = await self._body(response)
+        except Unreadable:
+            return b""
+        return body if len(body) <= _LONGEST_SAYING else b""
+
+    def _answered(self, response: httpx2.Response, said: bytes) -> PeerAnswered:
         status, path = response.status_code, response.request.url.path
         match status:
             case 401:
                 text = f"{self.name} does not accept our credential (401)"
             case 403:
-                text = f"{self.name} does not let us read {path} (403)"
+                verb = "read" if response.request.method == "GET" else "change"
+                text = f"{self.name} does not let us {verb} {path} (403)"
             case 404:
                 text = f"{self.name} has no {path}, or not for us (404)"
             case 406 | 415:
@@ -308,7 +348,7 @@ class PeerClient:
                 text = f"{self.name} redirects {path} to {to!r} ({status}): redirects are not followed"
             case _:
                 text = f"{self.name} answered {status} at {path}"
-        return PeerAnswered(text, status, response.headers.get("retry-after"))
+        return PeerAnswered(text, status, response.headers.get("retry-after"), said)
 
     async def _body(self, response: httpx2.Response) -> bytes:
         coding = response.headers.get("content-encoding", "identity").strip().lower()
@@ -400,6 +440,7 @@ class RemoteCollection:
     title: str
     alias: str
     can_read: bool
+    can_write: bool = False
 
     @property
     def url(self) -> str:
@@ -455,7 +496,8 @@ def read_collections(peer: str, api_root: str, value: Mapping[str, Any]) -> list
             raise Unreadable(f"{peer} lists a collection with an id that is none: {str(id_)[:80]!r}")
         title, alias = (text if isinstance(text := item.get(name), str) else "" for name in ("title", "alias"))
         # some servers leave the rights null: then the answer to reading tells
-        found.append(RemoteCollection(api_root, id_, title, alias, item.get("can_read") is not False))
+        rights = [item.get(right) is not False for right in ("can_read", "can_write")]
+        found.append(RemoteCollection(api_root, id_, title, alias, *rights))
     return found
 
 
