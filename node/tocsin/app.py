@@ -7,6 +7,7 @@ stack trace.
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -24,7 +25,7 @@ from tocsin.problems import HANDLERS, as_asked
 from tocsin.settings import Home, LimitSettings
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node
-from tocsin.store import pauses
+from tocsin.store import pauses, seals
 from tocsin.store.transaction import Store
 from tocsin.taxii.body import ALLOWANCE, Admission, Admitting, Allowance
 from tocsin.taxii.endpoint import Exchange
@@ -37,6 +38,7 @@ from tocsin.web.api import api_routes, on_invalid
 log = logging.getLogger(__name__)
 
 NOTE_SECONDS = 0.8  # between two writings of what was sent, which is noted within a second
+SEAL_TURNS = 75  # of these: the audit is sealed once a minute
 KEEP_ALIVE_SECONDS = 75  # longer than the minute at which peers and clients poll
 
 Worker = Callable[[], Awaitable[None]]
@@ -163,9 +165,23 @@ async def _noting(exchange: Exchange) -> AsyncIterator[None]:
 
 
 async def _note_on_and_on(exchange: Exchange) -> None:
-    while True:
+    for turn in itertools.count(1):
         await asyncio.sleep(NOTE_SECONDS)
         await _note_sent(exchange)
+        if turn % SEAL_TURNS == 0:
+            await _seal_events(exchange)
+
+
+async def _seal_events(exchange: Exchange) -> None:
+    """Seal what the audit has had since the last time; whatever else is sealed is sealed as it is written."""
+    try:
+        async with exchange.store.reading() as tx:
+            waiting = await seals.is_waiting(tx)
+        if waiting:
+            async with exchange.store.writing() as tx:
+                await seals.seal_rest(tx, seals.AUDIT, await tx.now())
+    except Unavailable as why:  # they are sealed the next time
+        log.warning("events could not be sealed: %s", why)
 
 
 async def _note_sent(exchange: Exchange) -> None:

@@ -6,12 +6,13 @@ import socket
 import httpx2
 import pytest
 
-from taxii_node import SETTINGS, TAXII, listening, served
+from taxii_node import REGIONAL, SETTINGS, TAXII, indicator, listening, served
 from tocsin import transport
 from tocsin.app import make_app
 from tocsin.errors import NotFound, Unavailable
 from tocsin.settings import Home
 from tocsin.sharing.node import Node as Us
+from tocsin.store.fetches import fetches
 
 
 async def test_the_descriptor_is_public_and_names_the_node_and_its_identity(node):
@@ -159,3 +160,15 @@ async def test_an_answer_on_a_kept_connection_does_not_wait_for_the_client_to_ac
     await node.get("/healthz", headers={"Connection": "close"})
     assert made
     assert all(made)
+
+
+async def test_what_a_reader_was_sent_is_noted_within_a_second(node):
+    await node.fill([indicator(1), indicator(2)])
+    await node.get(f"/exchange/collections/{REGIONAL}/objects/")
+    rows = []
+    async with asyncio.timeout(5):
+        while not rows:
+            await asyncio.sleep(0.2)
+            async with node.store.reading() as tx:
+                rows = await fetches(tx, collection_id=REGIONAL)
+    assert [row.whole for row in rows] == [True]
