@@ -3,8 +3,11 @@
 from scene import ALLOW_ALL_OURS
 from test_withdraw import take_back
 from tocsin.sharing.disclosures import disclosures
+from tocsin.store import acknowledgements
+from tocsin.store.acknowledgements import Acknowledgement
 from tocsin.store.fetches import Fetches
 from tocsin.store.parties import party_by_name
+from tocsin.store.spans import spans
 
 BETA = {"c": {"readers": ["beta"], "release": "automatic"}}
 GAMMA = {"c": {"readers": ["gamma"], "release": "automatic"}}
@@ -55,6 +58,15 @@ async def test_what_was_fetched_stands_beside_it(scene):
     (only,) = await told(scene, one.id)
     assert only.fetched
     assert only.whole
+    assert only.acknowledged is None
+    await take_back(scene, one.id)
+    async with scene.store.writing() as tx:
+        (span,) = await spans(tx, [one.id])
+        end = span.ended_position
+        said = Acknowledgement(party.id, collection_id, end, one.id, "purged", "", 0, scene.now)
+        await acknowledgements.put(tx, [said])
+    (only,) = await told(scene, one.id)
+    assert only.acknowledged == "purged"
 
 
 async def test_a_redacted_copy_is_told_of_under_its_original(scene):

@@ -51,10 +51,22 @@ def disclosures(
             ", ".join(one.rules),
             one.configuration_sha256[:8],
             _sent(one),
+            one.acknowledged or "",
         )
         for one in found
     ]
-    columns = ("in", "reader", "as", "version", "offered from", "until", "rules", "applied", "sent")
+    columns = (
+        "in",
+        "reader",
+        "as",
+        "version",
+        "offered from",
+        "until",
+        "rules",
+        "applied",
+        "sent",
+        "acknowledged",
+    )
     show_table(columns, rows, wide=True)
     if omitted := dict.fromkeys(word for one in found for word in one.omitted):
         say(f"Copies leave out: {', '.join(omitted)}")
@@ -86,4 +98,5 @@ def _as_value(one: Disclosure) -> dict[str, object]:
         "configuration": one.configuration_sha256,
         "sent": None if one.fetched is None else [from_micros(at) for at in one.fetched],
         "sent_whole": one.whole,
+        "acknowledged": one.acknowledged,
     }

@@ -8,7 +8,7 @@ the log, and lost for the last second before a kill.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tocsin.store import copies, fetches, grants, parties, releases
+from tocsin.store import acknowledgements, copies, fetches, grants, parties, releases
 from tocsin.store.fetches import Fetch
 from tocsin.store.grants import Grant
 from tocsin.store.spans import Span, spans
@@ -37,6 +37,7 @@ class Disclosure:
     omitted: tuple[str, ...]
     fetched: tuple[int, int] | None
     whole: bool
+    acknowledged: str | None  # what he said he did when it was taken back: purged, retained, refused
 
 
 async def disclosures(tx: Transaction, object_id: str) -> list[Disclosure]:
@@ -47,6 +48,7 @@ async def disclosures(tx: Transaction, object_id: str) -> list[Disclosure]:
     stood = await spans(tx, [source, *links])
     given = [grant for grant in await grants.grants(tx) if grant.role == "reader"]
     noted = {span.collection_id: await fetches.fetches(tx, collection_id=span.collection_id) for span in stood}
+    answers = {id_: await acknowledgements.acknowledgements(tx, id_) for id_ in noted}
     names = {party.id: party.name for party in await parties.parties(tx)}
     keys = {row.id: row.key for row in await releases.collections(tx)}
     found = []
@@ -56,6 +58,8 @@ async def disclosures(tx: Transaction, object_id: str) -> list[Disclosure]:
             if grant.collection_id != span.collection_id or not _offered(span, grant):
                 continue
             since, until = _from_to(span, grant)
+            taken_back = span.ended_position if span.ended_position is not None else -1
+            answer = answers[span.collection_id].get((grant.party_id, taken_back))
             evidence = _fetched(span, grant, noted[span.collection_id], until)
             found.append(
                 Disclosure(
@@ -73,6 +77,7 @@ async def disclosures(tx: Transaction, object_id: str) -> list[Disclosure]:
                     omitted=link.omitted if link else (),
                     fetched=(evidence.began, evidence.ended) if evidence else None,
                     whole=evidence is not None and evidence.whole,
+                    acknowledged=answer.outcome if answer else None,
                 )
             )
     return found
