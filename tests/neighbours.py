@@ -3,6 +3,7 @@
 import hashlib
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -178,11 +179,12 @@ def an_incident(
 
 
 @asynccontextmanager
-async def neighbour(name: str, folder: Path, database_url: str) -> AsyncIterator[Neighbour]:
-    """A home and an open store; it does not listen yet."""
+async def neighbour(name: str, folder: Path, database_url: str, *, skew: int = 0) -> AsyncIterator[Neighbour]:
+    """A home and an open store, whose clock is ahead by `skew` µs; it does not listen yet."""
     home = Home(folder)
     home.write_secret("namespace", hashlib.sha256(name.encode()).hexdigest())
-    store = await Store.open(database_url, require_durable=False)
+    clock = (lambda: time.time_ns() // 1000 + skew) if skew else None
+    store = await Store.open(database_url, require_durable=False, clock=clock)
     listener = socket.create_server(("127.0.0.1", 0))
     try:
         yield Neighbour(name, home, store, listener)
