@@ -492,6 +492,19 @@ def is_somebody_else_each_time(peer):
     peer.answers(descriptor, DESCRIPTOR)
 
 
+@behaviour("speaks for nobody", "node")
+def is_nobody(peer):
+    said = {"tocsin": 1, "name": "x", "changes": True, "taxii": "/taxii2/", "identity": {"id": "x" * 100_000}}
+    peer.answers(http(200, said, JSON), DESCRIPTOR)
+
+
+@behaviour(r"answered 500 at /a\\x00\\x1b\[2J")
+def names_what_a_terminal_would_obey(peer):
+    root = "/a%00%1b%5B2J%E2%80%AE/"
+    peer.answers(http(200, {"title": "zoo", "api_roots": [root]}), DISCOVERY)
+    peer.answers(http(500, {}), "/a%00%1b%5B2J%E2%80%AE/collections/")
+
+
 @behaviour("bytes in one answer|cannot be read|did not finish|in one cycle", floods=True)
 def has_one_object_of_50_megabytes(peer):
     value = peer.incident(description="x" * 50_000_000)

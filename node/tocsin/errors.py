@@ -68,4 +68,14 @@ class Paused(Unavailable):
 
 
 class PeerFailed(TocsinError):
-    """A peer could not be reached, or did not speak the protocol."""
+    """A peer could not be reached, or did not speak the protocol.
+
+    What the peer said may stand in the text: it is cut, and nothing in it is left that a terminal would obey or a
+    database would not take.
+    """
+
+    def __init__(self, text: str) -> None:
+        shown = text if len(text) <= 1000 else f"{text[:999]}…"
+        super().__init__(
+            "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+        )

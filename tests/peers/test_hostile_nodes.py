@@ -10,6 +10,7 @@ from tocsin.stix.markings import tlp_from_word
 from tocsin.stix.objects import keyed_id
 from tocsin.store import parties
 from zoo import FOLDER, JSON, ZOO, Liar, a_node, animal, at, http
+from zoo_behaviours import zoo as bad_peer
 
 OTHER = "identity--22222222-0000-4000-8000-000000000002"
 NESTED = b'{"x": ' + b"[" * 5000 + b"]" * 5000 + b"}"
@@ -292,3 +293,14 @@ async def test_what_is_no_longer_pulled_is_left_in_the_middle_of_a_pull(beta):
         beta.home.write_secret("peers/zoo", "w0rd")
         assert (await beta.pull("zoo")).state == "suspended"
     assert await beta.holds("zoo") == set()
+
+
+@pytest.mark.parametrize("name", ["names what a terminal would obey", "is nobody"])
+async def test_what_a_peer_calls_itself_ends_in_words_that_can_be_kept_and_shown(tmp_path, make_database, name):
+    async with neighbour("Beta", tmp_path / "beta", make_database("postgresql")) as beta, bad_peer(name) as peer:
+        await beta.apply({"peers": {"zoo": a_peer(peer.url, "regional")}})
+        beta.home.write_secret("peers/zoo", "w0rd")
+        report = await beta.pull("zoo")
+        assert (report.state, (await beta.state("zoo")).last_error) == ("failed", report.error)
+        assert report.error.isprintable()
+        assert len(report.error) <= 1100

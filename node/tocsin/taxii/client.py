@@ -32,6 +32,7 @@ from tocsin.errors import BadFile, BadInput, NotFound, PeerFailed, Problem
 from tocsin.problems import TAXII_TYPE
 from tocsin.settings import Home, LimitSettings, PeerSettings
 from tocsin.stix.canonical import read_json
+from tocsin.stix.objects import ID
 from tocsin.taxii.origin import KeptToOrigin, origin_of
 
 DESCRIPTOR_PATH = "/.well-known/tocsin.json"
@@ -537,7 +538,9 @@ async def fetch_descriptor(client: PeerClient) -> Descriptor | None:
         return None
     identity = value.get("identity")
     named = identity.get("id") if isinstance(identity, dict) else None
-    if value["tocsin"] != 1 or value.get("changes") is not True or not isinstance(named, str):
+    if not isinstance(named, str) or not named.startswith("identity--") or not ID.match(named):
+        raise Unreadable(f"{client.name} is a node that speaks for nobody: {str(named)[:100]!r}")
+    if value["tocsin"] != 1 or value.get("changes") is not True:
         raise Unreadable(f"{client.name} is a node whose descriptor this version of Tocsin cannot use")
     name, log = value.get("name"), value.get("log")
     return Descriptor(
