@@ -146,7 +146,10 @@ class PeerSettings(PartySettings):
 
 
 class CollectionSettings(Strict):
-    """One collection. With `direct` it is for one reader, and holds what a person shared with him by name."""
+    """One collection. With `direct` it is for one reader, and holds what a person shared with him by name.
+
+    `approvals`: how many persons must publish the same version before it enters.
+    """
 
     id: str | None = None
     title: Annotated[str, Field(min_length=1, max_length=200)]
@@ -156,6 +159,7 @@ class CollectionSettings(Strict):
     clearance: TlpWord = "amber"
     unmarked: TlpWord = "amber+strict"
     release: Literal["by-hand", "automatic"] = "by-hand"
+    approvals: Annotated[int, Field(ge=1, le=5)] = 1
     direct: bool = False
     policy: Name = ""
     was: Name | None = None
@@ -176,6 +180,14 @@ class CollectionSettings(Strict):
             raise ValueError("a direct collection is for one reader")
         if self.writers or self.release != "by-hand" or self.policy:
             raise ValueError("a direct collection is filled by hand alone: no writers, release or policy")
+        return self
+
+    @model_validator(mode="after")
+    def _approved_by_hand(self) -> "CollectionSettings":
+        if self.approvals > 1 and self.release == "automatic":
+            raise ValueError("approvals are given by persons: release: automatic asks nobody")
+        if self.approvals > 1 and self.direct:
+            raise ValueError("a direct collection is filled by the one person who shares: it takes no approvals")
         return self
 
     @model_validator(mode="after")
@@ -261,18 +273,6 @@ def _unknown_parties(settings: Settings, document: Document) -> list[Problem]:
     return problems
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
-    """A folder that holds one node: configuration, policies, own mappings, keys, and SQLite's file."""
-
-    path: Path
-
-    @property
-    def settings_file(self) -> Path:
-        return self.path / "tocsin.yaml"
-
-    @property
-    def policies(self) -> Path:
 def _wrong_pushes(settings: Settings, document: Document) -> Iterator[Problem]:
     """A push gives a peer what it may read anyway, and its collection there has one log that can take back."""
     for name, peer in settings.peers.items():
@@ -292,6 +292,18 @@ def _wrong_pushes(settings: Settings, document: Document) -> Iterator[Problem]:
                 yield document.problem(path, f"{push.collection!r} is pushed into {push.to!r} already")
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder that holds one node: configuration, policies, own mappings, keys, and SQLite's file."""
+
+    path: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.path / "tocsin.yaml"
+
+    @property
+    def policies(self) -> Path:
         return self.path / "policies"
 
     @property

@@ -13,6 +13,7 @@ from tocsin.cli.wording import moment_text, zone
 from tocsin.errors import BadInput
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing import schedule as planning
+from tocsin.sharing.approvals import Person
 from tocsin.sharing.node import Node
 from tocsin.stix.markings import Tlp, tlp_from_word
 from tocsin.store.schedule import Planned
@@ -43,8 +44,8 @@ class Later:
     until: str | None
     then_tlp: str | None
 
-    async def read(self, here: Session, configuration: Configuration) -> "Plans":
-        """What they mean. Raises BadInput."""
+    async def read(self, here: Session, configuration: Configuration, person: Person | None = None) -> "Plans":
+        """What they mean, and whose plans they are. Raises BadInput."""
         tz = zone(configuration.settings.node.timezone)
         async with here.store.reading() as tx:
             now = await tx.now()
@@ -58,7 +59,7 @@ class Later:
         ends = read_moment(self.until, now, tz) if self.until is not None else None
         if begins is not None and ends is not None and ends <= begins:
             raise BadInput("it would end before it begins")
-        return Plans(tz, begins, ends, level, moment)
+        return Plans(tz, begins, ends, level, moment, person)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Plans:
     ends: int | None
     level: Tlp | None
     lowered: int | None
+    person: Person | None = None
 
     async def note(
         self,
@@ -83,10 +85,19 @@ class Plans:
         follow: bool,
     ) -> None:
         """Plan it. Raises Refused and BadInput where that cannot be."""
-        by = whoever()
+        by = whoever() if self.person is None else self.person.name
         if self.begins is not None:
             await planning.publish_later(
-                tx, configuration, node, ids, due=self.begins, by=by, now=now, key=key, follow=follow
+                tx,
+                configuration,
+                node,
+                ids,
+                due=self.begins,
+                by=by,
+                now=now,
+                key=key,
+                follow=follow,
+                person=self.person,
             )
         if self.ends is not None:
             await planning.withdraw_later(tx, ids, due=self.ends, by=by, now=now, key=key)
@@ -110,7 +121,7 @@ def planned_as_value(planned: Planned, collections: Mapping[str, str]) -> dict[s
         "collection": collections.get(planned.collection_id),
         "due": planned.due,
         "by": planned.by,
-        **planned.details,
+        **{name: value for name, value in planned.details.items() if name != "person"},
     }
 
 

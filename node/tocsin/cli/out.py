@@ -12,12 +12,14 @@ from tocsin.cli.ids import find_id, find_incidents, short
 from tocsin.cli.later import Later
 from tocsin.cli.listing import look_around, seen_as
 from tocsin.cli.look import check_collection
+from tocsin.cli.person import person
 from tocsin.cli.session import HomeOption, JsonOption, YesOption, run, session, whoever
 from tocsin.errors import BadInput
 from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing import publish as sharing
 from tocsin.sharing import withdraw as taking_back
+from tocsin.sharing.approvals import APPROVAL
 from tocsin.sharing.release import Outcome
 from tocsin.store import objects, publications, withdrawals
 from tocsin.store.transaction import Transaction
@@ -49,6 +51,9 @@ def publish(
     then_tlp: Annotated[
         str | None, typer.Option("--then-tlp", metavar="TLP@TIME", help="Mark it with a lower TLP then.")
     ] = None,
+    as_: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Who approves; token: TOCSIN_TOKEN, else asked for.")
+    ] = None,
     yes: YesOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -57,11 +62,15 @@ def publish(
 
     Without --in, this counts for every collection, for those that are made later too. Ends with 3 when policies
     let some of the incidents into no collection, with 1 when they let in none.
+
+    Where a collection wants several persons' approval, this is that of NAME, an account with role: publisher or
+    operator; what is still missing is said, and ends with 3. A newer version needs new approvals, unless all of
+    them said --follow.
     """
     if bool(ids) == waiting:
         raise BadInput("which incidents? Give ids, or --waiting")
     later = Later(from_, until, then_tlp)
-    run(_publish(home, ids or [], inside, later, follow=follow, yes=yes, as_json=as_json))
+    run(_publish(home, ids or [], inside, later, as_, follow=follow, yes=yes, as_json=as_json))
 
 
 async def _publish(
@@ -69,6 +78,7 @@ async def _publish(
     texts: Sequence[str],
     key: str | None,
     later: Later,
+    name: str | None,
     *,
     follow: bool,
     yes: bool,
@@ -84,7 +94,8 @@ async def _publish(
             say("Nothing waits to be published.")
             return
 
-        plans = await later.read(here, configuration)
+        by = await person(here, configuration, name)
+        plans = await later.read(here, configuration, by)
         if plans.begins is not None:
             ask(f"Publish {plural(len(wanted), 'incident')} then, and hold until then?", yes=yes)
             async with here.store.writing() as tx:
@@ -95,7 +106,7 @@ async def _publish(
         async def work(tx: Transaction) -> list[Outcome]:
             now = await tx.now()
             outcomes = await sharing.publish(
-                tx, configuration, here.node, wanted, now=now, key=key, follow=follow, by_name=bool(texts)
+                tx, configuration, here.node, wanted, now=now, key=key, follow=follow, by_name=bool(texts), by=by
             )
             await plans.note(tx, configuration, here.node, wanted, now=now, key=key, follow=follow)
             return outcomes
@@ -113,9 +124,25 @@ async def _publish(
         plans.show(wanted)
         moved = Counter(outcome.what for outcome in done if outcome.object_id.startswith("incident--"))
         say(f"Published: {moved['whole']} whole, {moved['redacted']} redacted, {moved['withheld']} withheld.")
+    unapproved = [one for one in done if any(reason.rule == APPROVAL for reason in one.reasons)]
+    if not as_json:
+        _say_unapproved(unapproved)
     inside = {one.object_id for one in done if one.after is not State.OUT}
-    if left_out := [id_ for id_ in wanted if id_ not in inside]:
+    left_out = [id_ for id_ in wanted if id_ not in inside]
+    if unapproved:
+        raise typer.Exit(3)
+    if left_out:
         raise typer.Exit(1 if len(left_out) == len(wanted) else 3)
+
+
+def _say_unapproved(unapproved: Sequence[Outcome]) -> None:
+    """By collection and by what is missing: what waits for a further person."""
+    waiting: dict[tuple[str, str], list[str]] = {}
+    for one in unapproved:
+        words = next(reason.text for reason in one.reasons if reason.rule == APPROVAL)
+        waiting.setdefault((one.collection, words), []).append(short(one.object_id))
+    for (collection, words), ids in waiting.items():
+        say(f"Waits in {collection}: {words}: {' '.join(ids)}")
 
 
 async def _named(tx: Transaction, texts: Sequence[str]) -> list[str]:

@@ -419,6 +419,8 @@ async def find_newer(
     newer = {}
     for one in found:
         here, everywhere = words.get((id_, id_, ids[one.collection])), words.get((id_, id_, EVERYWHERE))
+        if configuration.settings.collections[one.collection].approvals > 1:
+            everywhere = None
         said = [word for word in (here, everywhere) if word is not None]
         if not said or not made_here:
             continue
@@ -442,6 +444,8 @@ def show_explanations(
         say(f"  {one.collection}: {_form(one)}; readers: {listed(one.readers, 'nobody')}")
         for reason in one.reasons:
             tell(f"{reason.rule}: {reason.text}", 6)
+        if one.approvals is not None:
+            tell(f"wants {one.approvals.wanted} persons: {one.approvals.words}", 6)
         if one.withdrawn is not None:
             tell(f"taken back by {one.withdrawn.by} (local): {one.withdrawn.reason}", 6)
         if one.omitted:
@@ -491,6 +495,14 @@ def explanation_as_value(
         "readers": list(one.readers),
         "withdrawn": {"by": one.withdrawn.by, "at": one.withdrawn.at, "reason": one.withdrawn.reason}
         if one.withdrawn
+        else None,
+        "approvals": {
+            "wanted": one.approvals.wanted,
+            "by": list(one.approvals.by),
+            "missing": one.approvals.missing,
+            "follow": one.approvals.follow,
+        }
+        if one.approvals
         else None,
         "reasons": [{"rule": reason.rule, "text": reason.text} for reason in one.reasons],
         "omitted": list(one.omitted),

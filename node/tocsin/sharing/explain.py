@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration
 from tocsin.policy.decision import Reason
+from tocsin.sharing.approvals import Tally, tallies, wanting
 from tocsin.sharing.judging import Verdict, judge, name_kinds
 from tocsin.sharing.node import Node
 from tocsin.sharing.subjects import Court
-from tocsin.store import parties, releases, withdrawals
+from tocsin.store import parties, records, releases, withdrawals
 from tocsin.store.transaction import Transaction
 from tocsin.store.withdrawals import EVERYWHERE, Withdrawal
 
@@ -28,6 +29,7 @@ class Explanation:
     readers: tuple[str, ...]
     omitted: tuple[str, ...]
     withdrawn: Withdrawal | None = None  # by a person, who may let it in again
+    approvals: Tally | None = None  # of an incident of ours, where the collection wants some
 
 
 async def explain(
@@ -37,20 +39,25 @@ async def explain(
     rows = {row.key: row.id for row in await releases.collections(tx)}
     back = (await withdrawals.withdrawals(tx, [object_id])).get(object_id, {})
     people = {party.id: party for party in await parties.parties(tx)}
+    made_here = any(one.object_id == object_id for one in await records.belonging_to(tx, [object_id]))
     found = []
     for name in configuration.settings.collections:
         if name in rows and (key is None or name == key):
             court = Court(configuration, node, name, rows[name], people)
             verdicts = await name_kinds(tx, await judge(tx, court, [object_id]), posted=True)
             here = back.get(rows[name]) or back.get(EVERYWHERE)
-            found += [_explanation(court, verdict, here) for verdict in verdicts if verdict.id == object_id]
+            wanted = wanting(configuration, {name: rows[name]}) if made_here or here else {}
+            said = (await tallies(tx, configuration, wanted, [object_id])).get((rows[name], object_id))
+            found += [_explanation(court, verdict, here, said) for verdict in verdicts if verdict.id == object_id]
     return found
 
 
 _STANDS = {State.WHOLE: "whole", State.COPY: "redacted", State.OUT: None}
 
 
-def _explanation(court: Court, verdict: Verdict, withdrawn: Withdrawal | None) -> Explanation:
+def _explanation(
+    court: Court, verdict: Verdict, withdrawn: Withdrawal | None, approvals: Tally | None
+) -> Explanation:
     copy = verdict.copy
     stands_as = None
     if verdict.stands is State.WHOLE:
@@ -66,6 +73,7 @@ def _explanation(court: Court, verdict: Verdict, withdrawn: Withdrawal | None) -
         readers=tuple(reader.name for reader in court.readers),
         omitted=copy.omitted if copy else (),
         withdrawn=withdrawn,
+        approvals=approvals,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from tocsin.errors import BadInput, NotFound, Refused, TocsinError, Unavailable
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.apply import in_force
+from tocsin.sharing.approvals import Person, wanting
 from tocsin.sharing.node import OURS, Node, keep
 from tocsin.sharing.publish import hold, publish
 from tocsin.sharing.release import Outcome, release
@@ -50,19 +51,26 @@ async def publish_later(
     now: int,
     key: str | None = None,
     follow: bool = False,
+    person: Person | None = None,
 ) -> list[Outcome]:
     """Keep incidents here until `due` (µs), and let them in then as `publish` would; what happens at once.
 
-    Raises as `hold` does, and Refused for what readers have already.
+    Where approvals are wanted, it is then the approval of `person`. Raises as `hold` does, and Refused for what
+    readers have already, and where `key` wants approvals and it is not known whose this is.
     """
-    outcomes = await hold(tx, configuration, node, incident_ids, now=now, key=key)
     place = await _place(tx, key)
+    if key is not None and person is None and wanting(configuration, {key: place}):
+        raise Refused(f"{key} wants the approval of several persons: say who you are (--as NAME)")
+    outcomes = await hold(tx, configuration, node, incident_ids, now=now, key=key, until_then=person)
     here = None if key is None else {place}
     standing = await releases.standing_everywhere(tx, incident_ids)
     for id_ in incident_ids:
         if here & standing.get(id_, {}).keys() if here is not None else standing.get(id_):
             raise Refused(f"readers have {id_} already: an embargo comes too late (tocsin withdraw)")
-    await _plan(tx, [Planned(id_, place, "publish", due, by, now, {"follow": follow}) for id_ in incident_ids])
+    details: dict[str, Any] = {"follow": follow}
+    if person is not None:
+        details["person"] = person.party_id
+    await _plan(tx, [Planned(id_, place, "publish", due, by, now, details) for id_ in incident_ids])
     return outcomes
 
 
@@ -188,7 +196,10 @@ async def _carry_out(tx: Transaction, node: Node, planned: Planned) -> bool:
     match planned.kind:
         case "publish":
             follow = bool(planned.details.get("follow"))
-            outcomes = await publish(tx, configuration, node, ids, now=now, key=key, follow=follow)
+            person = None
+            if (party_id := planned.details.get("person")) is not None:
+                person = Person(str(party_id), planned.by)
+            outcomes = await publish(tx, configuration, node, ids, now=now, key=key, follow=follow, by=person)
         case "withdraw":
             outcomes = await withdraw(
                 tx, configuration, node, ids, reason="expired", by=planned.by, now=now, key=key
@@ -249,7 +260,9 @@ async def downgrade(
     kept = await keep(tx, lowered, now)
     await objects.set_words(tx, replaced)
     newest = {version.id: one.version_key for version, one in zip(lowered, kept, strict=True)}
-    await publications.let_in_up_to(tx, newest, now)
+    places = {row.key: row.id for row in await releases.collections(tx)}
+    # where approvals are wanted, what is marked lower is a new version to approve
+    await publications.let_in_up_to(tx, newest, now, but_in=wanting(configuration, places))
     details = {"tlp": level.word, "by": by}
     await audit.append_all(tx, [audit.Event("downgraded", id_, details) for id_ in incident_ids], now)
     return await release(tx, configuration, node, [*incident_ids, *sorted(newest)], now=now)

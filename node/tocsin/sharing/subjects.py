@@ -181,7 +181,12 @@ class _Hearing:
     def _words(self, incident: str, id_: str) -> list[Publication]:
         """What counts here, the foremost first: a person's word for this collection alone, or all there are."""
         here = self.words.get((incident, id_, self.court.collection_id))
-        everywhere = None if self.court.settings.direct else self.words.get((incident, id_, OURS))
+        named = (
+            self.court.settings.direct or self.court.settings.approvals > 1
+        )  # only what is said of this one counts
+        everywhere = None if named else self.words.get((incident, id_, OURS))
+        if here is not None and here.state == "released" and named:
+            here = None  # let in by the collection's own rule, when it still had one
         if here is not None and here.state != "released":
             return [here]
         return [word for word in (everywhere, here) if word is not None]

@@ -14,7 +14,17 @@ from tocsin.sharing.node import Node, keep
 from tocsin.sharing.notices import leave_closed_logs
 from tocsin.sharing.release import Outcome, release
 from tocsin.stix.objects import FREE_TYPES, make_object, next_version
-from tocsin.store import audit, objects, postings, publications, records, releases, schedule, withdrawals
+from tocsin.store import (
+    approvals,
+    audit,
+    objects,
+    postings,
+    publications,
+    records,
+    releases,
+    schedule,
+    withdrawals,
+)
 from tocsin.store.objects import HeldVersion, Word
 from tocsin.store.parties import Party
 from tocsin.store.transaction import Transaction
@@ -51,6 +61,7 @@ async def withdraw(
     place = EVERYWHERE if key is None else known[key]
     await withdrawals.put(tx, [Withdrawal(id_, place, reason, by, now) for id_ in object_ids])
     await schedule.cancel(tx, object_ids, now, "it was withdrawn", None if key is None else place)
+    await approvals.clear(tx, object_ids, None if key is None else place)
     details = {"collection": key, "reason": reason, "by": by}
     await audit.append_all(tx, [audit.Event("withdrawn", id_, details) for id_ in object_ids], now)
     if key is None:

@@ -4,7 +4,7 @@ No word at all = waiting. A word on an incident covers each object made with it 
 later, or comes along with another incident, is not covered by it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -72,12 +72,18 @@ _LET_IN_BEFORE = bulk.Conflict(
 )
 
 
-async def let_in_up_to(tx: Transaction, version_keys: Mapping[str, str], now: int) -> None:
-    """Every word that lets some version of these objects in covers the given one too."""
+async def let_in_up_to(
+    tx: Transaction, version_keys: Mapping[str, str], now: int, *, but_in: Collection[str] = ()
+) -> None:
+    """Every word that lets some version of these objects in covers the given one too; not in some collections."""
     for object_id, version_key in sorted(version_keys.items()):
         await tx.connection.execute(
             update(publication)
-            .where(publication.c.object_id == object_id, publication.c.version_key < version_key)
+            .where(
+                publication.c.object_id == object_id,
+                publication.c.version_key < version_key,
+                publication.c.collection_id.not_in(sorted(but_in)),
+            )
             .values(version_key=version_key, decided=now)
         )
 
