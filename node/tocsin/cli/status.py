@@ -14,6 +14,7 @@ from tocsin.cli.wording import STUCK, pause_as_value, pause_words, zone
 from tocsin.errors import BadFile
 from tocsin.peers.status import PeerStatus, peer_statuses
 from tocsin.policy.configuration import Configuration
+from tocsin.sharing.approvals import half_approved
 from tocsin.sharing.notices import overdue
 from tocsin.store import parties, pauses, releases
 from tocsin.store.pauses import Pause
@@ -46,6 +47,7 @@ class _Status:
     from_others: int
     review: int
     waiting: int
+    approving: int
     held: int
     collections: tuple[tuple[str, int, int, str | None], ...]  # key, objects, readers, why stuck
     peers: tuple[PeerStatus, ...]
@@ -63,7 +65,14 @@ class _Status:
         stuck = any(why for *_, why in self.collections)
         troubled = any(peer.words not in _CALM for peer in self.peers)
         return bool(
-            self.overdue or self.review or self.waiting or stuck or troubled or self.quarantined or self.files
+            self.overdue
+            or self.review
+            or self.waiting
+            or self.approving
+            or stuck
+            or troubled
+            or self.quarantined
+            or self.files
         )
 
     def as_value(self) -> dict[str, Any]:
@@ -74,6 +83,7 @@ class _Status:
             "from_others": self.from_others,
             "review": self.review,
             "waiting": self.waiting,
+            "approving": self.approving,
             "held": self.held,
             "overdue": self.overdue,
             "quarantined": self.quarantined,
@@ -102,6 +112,7 @@ class _Status:
         say()
         self._line(self.review, "to review", "a person must classify them: tocsin incidents --review")
         self._line(self.waiting, "to publish", "nobody sees them before: tocsin publish --waiting")
+        self._line(self.approving, "to approve", "they wait for a further person: tocsin publish ID --as NAME")
         self._line(self.held, "held", "kept here by a person: tocsin incidents --held")
         self._line(self.quarantined, "in quarantine", "they claim what they may not: tocsin quarantine list")
         self._line(self.overdue, "overdue", "nodes that do not answer withdrawals: tocsin withdrawals")
@@ -133,6 +144,7 @@ async def _status(given: str | None) -> _Status:
                 review += seen.needs_review
                 waiting += seen.waiting
                 held += seen.held
+            approving = {id_ for _, id_, _ in await half_approved(tx, configuration)}
             rows = {row.key: row for row in await releases.collections(tx)}
             peers = tuple(await peer_statuses(tx, configuration))
             late = await overdue(tx, configuration)
@@ -144,6 +156,7 @@ async def _status(given: str | None) -> _Status:
             from_others=others,
             review=review,
             waiting=waiting,
+            approving=len(approving),
             held=held,
             collections=tuple(
                 (key, rows[key].standing, len(settings.readers), rows[key].stuck)
