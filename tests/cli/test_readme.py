@@ -1,5 +1,6 @@
 """README: what it tells people to type is what works."""
 
+import itertools
 import os
 import re
 import shlex
@@ -9,6 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from tocsin.cli.main import make_app
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -110,3 +114,20 @@ def test_nothing_refers_to_a_design_that_users_do_not_have():
     read = {file: file.read_text(encoding="utf-8") for file in [*texts, CHECKOUT / "README.md"] if file.is_file()}
     assert len(read) > 100
     assert [str(file) for file, text in read.items() if "DESIGN" in text] == []
+
+
+OPERATING = (CHECKOUT / "deploy/OPERATING.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\$ tocsin (.+)$", OPERATING, re.MULTILINE))
+def test_the_commands_of_the_handbook_take_the_options_that_it_gives_them(line):
+    """They speak of a node that has them to do; that they exist, and are spelt so, is what is tested here."""
+    words = shlex.split(line)
+    command = list(itertools.takewhile(lambda word: re.fullmatch(r"[a-z]+", word) and word not in _NAMES, words))
+    shown = CliRunner().invoke(make_app(), [*command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert shown.exit_code == 0, shown.output
+    for option in (word for word in words if word.startswith("--")):
+        assert option in shown.output, f"tocsin {' '.join(command)} has no {option}"
+
+
+_NAMES = ("acme", "slice")
