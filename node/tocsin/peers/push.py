@@ -61,6 +61,28 @@ class PushReport:
     untold: int = 0
     error: str = ""
 
+    @property
+    def did_something(self) -> bool:
+        return bool(self.added or self.refused or self.deleted or self.untold)
+
+    @property
+    def words(self) -> str:
+        """What became of it, in words."""
+        parts = [f"{self.added:,} added"]
+        more = ((self.refused, "refused"), (self.deleted, "deleted"), (self.untold, "withdrawn that stay there"))
+        parts += [f"{count:,} {what}" for count, what in more if count]
+        return ", ".join(parts)
+
+    def after(self, before: "PushReport") -> "PushReport":
+        """This one as the end of what another began."""
+        return replace(
+            self,
+            added=before.added + self.added,
+            refused=before.refused + self.refused,
+            deleted=before.deleted + self.deleted,
+            untold=before.untold + self.untold,
+        )
+
 
 class _Elsewhere(Exception):
     """The cursor is no longer where we left it: another process was there."""
@@ -86,8 +108,8 @@ async def push_once(
 ) -> PushReport:
     """Add what a collection of ours has new for a peer to one of its own, within a cycle's budget.
 
-    How it went is noted. What the peer does wrong is in the report and in `peer list`; raised are NotFound for what is not configured,
-    and Unavailable.
+    How it went is noted. What the peer does wrong is in the report and in `peer list`; raised are NotFound for
+    what is not configured, and Unavailable.
     """
     terms = terms or Terms()
     async with store.reading() as tx:
@@ -224,6 +246,9 @@ class _Pushing:
                     _ended(note, end) for note, end in zip(_noted(part, named, "added", now), ends, strict=True)
                 ]
                 await pushes.note(tx, self.key, rows_)
+                for row, end in zip(part, ends, strict=True):
+                    if row.op == "revoke" and end is None:
+                        await self._answer_for_them(tx, row, now, came=True)
             cursor = part[-1].position
             refused = sum(end is not None for end in ends)
             report = self.report
@@ -265,7 +290,8 @@ class _Pushing:
             return message
         if there is None:
             return message
-        same = there == row.sha256 or not named  # without a version, the id stands for the content
+        # without a version the id stands for the content; and what is not shown is believed
+        same = there in ("", row.sha256) or not named
         return None if same else f"{message} (another content of this version is there)"
 
     # --- taking back ---
@@ -332,7 +358,10 @@ class _Pushing:
                 if there is not None and there.outcome in ("posting", "added", "untold"):
                     return
         place = f"{self.key.wanted!r} of {self.report.peer}"
-        text = f"deleted from {place}, where we had added it" if came else f"it never came into {place}"
+        if row.op == "revoke":
+            text = f"its revoked version was added to {place}"
+        else:
+            text = f"deleted from {place}, where we had added it" if came else f"it never came into {place}"
         answer = Acknowledgement(
             party_id, collection_id, row.position, row.object_id, "purged", text, open=0, at=now
         )

@@ -1,8 +1,8 @@
-"""Worker: every collection of every peer when it is due, in the background of `serve`.
+"""Worker: every collection of every peer when it is due, in the background of `serve`: read, or added to.
 
 Each peer has a task of its own, so one that hangs, lies or crashes us holds up nobody else; the collections of one
-peer are read one after the other, which keeps within the requests that it may expect of us. A lease keeps replicas
-from reading the same collection at once; it only saves work, the cursor keeps it right.
+peer have their turn one after the other, which keeps within the requests that it may expect of us. A lease keeps
+replicas from doing the same collection at once; it only saves work, the cursor keeps it right.
 
 While a node has nothing new for us, one request waits at it for news (`listen`), by one process only.
 """
@@ -18,12 +18,14 @@ from tocsin.errors import BadInput, NotFound, PeerFailed, Refused, Unavailable
 from tocsin.peers.discover import Contact
 from tocsin.peers.listen import WAIT, Logs, find_news, hear, in_step
 from tocsin.peers.pull import LEASE_SECONDS, PullReport, Terms, pull_once
+from tocsin.peers.push import PushReport, push_once
 from tocsin.peers.retry import pause_after
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home, PeerSettings
 from tocsin.sharing.apply import in_force
 from tocsin.sharing.node import Node
-from tocsin.store import jobs, parties, peers
+from tocsin.store import jobs, parties, peers, pushes, releases
+from tocsin.store.pushes import PushKey
 from tocsin.store.transaction import Store, Transaction
 from tocsin.taxii.client import Bounds, PeerClient, read_credential
 
@@ -40,11 +42,17 @@ _Task = tuple[str, str]  # peer, wanted
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be read, and when: microseconds of the database's clock."""
+    """What is to be read, and when: microseconds of the database's clock. With `ours`, a collection of ours, what
+    is to be pushed."""
 
     peer: str
     wanted: str
     at: int
+    ours: str = ""
+
+    @property
+    def lease(self) -> str:
+        return f"push {self.peer} {self.ours} {self.wanted}" if self.ours else f"pull {self.peer} {self.wanted}"
 
 
 async def run(store: Store, home: Home, node: Node, stop: asyncio.Event, terms: Terms | None = None) -> None:
@@ -68,16 +76,44 @@ async def sync_all(
 
     Peers are read side by side. Raises NotFound for a peer that is not configured.
     """
-    async with store.reading() as tx:
-        configured = (await in_force(tx)).settings.peers
-    if peer is not None and peer not in configured:
-        raise NotFound(f"no peer {peer!r} in the configuration in force")
-    names = [peer] if peer is not None else list(configured)
-    wanted = [(name, [pull.collection for pull in configured[name].pull]) for name in names]
+    configured = await _configured(store, peer)
+    wanted = [(name, [pull.collection for pull in settings.pull]) for name, settings in configured.items()]
     reports = await asyncio.gather(
         *(_sync_peer(store, home, node, name, collections, terms or Terms()) for name, collections in wanted)
     )
     return [report for of_peer in reports for report in of_peer]
+
+
+async def push_all(
+    store: Store, home: Home, peer: str | None = None, terms: Terms | None = None
+) -> list[PushReport]:
+    """Push everything that is configured, or to one peer, as `sync_all` reads it. Raises NotFound."""
+    configured = await _configured(store, peer)
+    reports = await asyncio.gather(
+        *(_push_peer(store, home, name, settings, terms or Terms()) for name, settings in configured.items())
+    )
+    return [report for of_peer in reports for report in of_peer]
+
+
+async def _configured(store: Store, peer: str | None) -> Mapping[str, PeerSettings]:
+    async with store.reading() as tx:
+        configured = (await in_force(tx)).settings.peers
+    if peer is not None and peer not in configured:
+        raise NotFound(f"no peer {peer!r} in the configuration in force")
+    return configured if peer is None else {peer: configured[peer]}
+
+
+async def _push_peer(
+    store: Store, home: Home, peer: str, settings: PeerSettings, terms: Terms
+) -> list[PushReport]:
+    reports = []
+    for push in settings.push:
+        report = await push_once(store, home, peer, push.collection, push.to, terms=terms)
+        while report.state == "unfinished":
+            more = await push_once(store, home, peer, push.collection, push.to, terms=terms)
+            report = more.after(report)
+        reports.append(report)
+    return reports
 
 
 async def _sync_peer(
@@ -125,12 +161,12 @@ class _Worker:
             for task in (self.running.get(peer), self.listening.get(peer)):
                 if task is not None and not task.cancelling():  # once: it gives its lease back
                     task.cancel()
-        ready: dict[str, list[str]] = {}
+        ready: dict[str, list[Due]] = {}
         for one in waiting:
             if one.at <= now and one.peer not in self.running:
-                ready.setdefault(one.peer, []).append(one.wanted)
-        for peer, collections in ready.items():
-            self.running[peer] = asyncio.create_task(self._read(peer, collections), name=f"pull {peer}")
+                ready.setdefault(one.peer, []).append(one)
+        for peer, turns in ready.items():
+            self.running[peer] = asyncio.create_task(self._take_turns(turns), name=f"exchange with {peer}")
         for peer in logs.keys() - self.running.keys() - self.listening.keys():
             if self._deaf.get(peer, -1) < logs[peer].last_success and not self._tells_none(peer):
                 bounds = self._terms.bounds.under(configuration.settings.limits)
@@ -154,27 +190,34 @@ class _Worker:
             except Unavailable as why:
                 log.info("leases are left to run out: %s", why)
 
-    async def _read(self, peer: str, collections: Iterable[str]) -> None:
+    async def _take_turns(self, turns: Iterable[Due]) -> None:
         elsewhere = False
-        for wanted in collections:
-            lease = (f"pull {peer} {wanted}", self._holder)
+        for turn in turns:
+            lease = (turn.lease, self._holder)
             async with self._store.writing() as tx:
                 now = await tx.now()
-                if not await _is_due(tx, peer, wanted, now):
+                if not await _is_due(tx, turn, now):
                     continue  # another process was quicker
                 mine = await jobs.lease(tx, *lease, now, LEASE_SECONDS)
             if not mine:
                 elsewhere = True
                 continue
             try:
-                await self._pull(peer, wanted, lease)
+                await (self._push if turn.ours else self._pull)(turn, lease)
             finally:
                 async with self._store.writing() as tx:
                     await jobs.release_lease(tx, *lease)
         if elsewhere:
             await asyncio.sleep(LONGEST_TICK)  # before looking whether the other process is done
 
-    async def _pull(self, peer: str, wanted: str, lease: tuple[str, str]) -> None:
+    async def _push(self, turn: Due, lease: tuple[str, str]) -> None:
+        terms = replace(self._terms, lease=lease)
+        report = await push_once(self._store, self._home, turn.peer, turn.ours, turn.wanted, terms=terms)
+        if report.did_something or report.error:
+            log.info("pushed: peer=%s collection=%s %s: %s", turn.peer, turn.ours, report.state, report.words)
+
+    async def _pull(self, turn: Due, lease: tuple[str, str]) -> None:
+        peer, wanted = turn.peer, turn.wanted
         clock = asyncio.get_running_loop().time()
         found, contact = self._contacts.pop((peer, wanted), (0.0, None))
         if clock - found > CONTACT_SECONDS:
@@ -267,24 +310,53 @@ class _Worker:
                     if pull.due <= now:
                         pause = pause_after(pull.attempts + 1, self._terms.chance())
                         await peers.failed(tx, pull.party_id, pull.wanted, words, now + round(pause * 1_000_000))
+                for push in await pushes.pushes(tx, party.id if party else ""):
+                    if push.due <= now:
+                        pause = pause_after(push.attempts + 1, self._terms.chance())
+                        await pushes.failed(tx, push.key, words, now + round(pause * 1_000_000))
         except Unavailable as why:
             log.warning("cannot note a failure now: %s", why)
 
 
-async def _is_due(tx: Transaction, peer: str, wanted: str, now: int) -> bool:
-    party = await parties.party_by_name(tx, peer)
-    pull = await peers.pull_state(tx, party.id, wanted) if party else None
+async def _is_due(tx: Transaction, turn: Due, now: int) -> bool:
+    party = await parties.party_by_name(tx, turn.peer)
+    if party is None:
+        return True
+    if turn.ours:
+        ids = {row.key: row.id for row in await releases.collections(tx)}
+        push = await pushes.push_state(tx, PushKey(party.id, ids.get(turn.ours, ""), turn.wanted))
+        return push is None or push.due <= now
+    pull = await peers.pull_state(tx, party.id, turn.wanted)
     return pull is None or pull.due <= now
 
 
 async def due(tx: Transaction, configuration: Configuration) -> list[Due]:
-    """When each configured collection is to be read, the longest due first; nobody suspended or paused."""
+    """When each configured collection is to be read or pushed, the longest due first; of nobody suspended or
+    paused."""
     people = {party.name: party for party in await parties.parties(tx)}
+    asked = {
+        name: people[name].id
+        for name in configuration.settings.peers
+        if name in people and not (people[name].suspended or people[name].paused)
+    }
     times = {(pull.party_id, pull.wanted): pull.due for pull in await peers.pulls(tx)}
     waiting = [
-        Due(name, pull.collection, times.get((people[name].id, pull.collection), 0))
-        for name, settings in configuration.settings.peers.items()
-        if name in people and not (people[name].suspended or people[name].paused)
-        for pull in settings.pull
+        Due(name, pull.collection, times.get((party_id, pull.collection), 0))
+        for name, party_id in asked.items()
+        for pull in configuration.settings.peers[name].pull
     ]
+    waiting += await _due_pushes(tx, configuration, asked)
     return sorted(waiting, key=lambda task: task.at)
+
+
+async def _due_pushes(tx: Transaction, configuration: Configuration, asked: Mapping[str, str]) -> list[Due]:
+    wanted = [(name, push) for name in asked for push in configuration.settings.peers[name].push]
+    if not wanted:
+        return []
+    ids = {row.key: row.id for row in await releases.collections(tx)}
+    times = {push.key: push.due for push in await pushes.pushes(tx)}
+    return [
+        Due(name, push.to, times.get(PushKey(asked[name], ids[push.collection], push.to), 0), push.collection)
+        for name, push in wanted
+        if push.collection in ids
+    ]
