@@ -105,7 +105,8 @@ def test_there_are_examples_and_one_of_them_uses_every_field():
     assert len(INVALID) >= 25
     full = json.loads((HERE / "examples" / "valid" / "full.json").read_text(encoding="utf-8"))
     unused = set(SCHEMA["properties"]) - set(full["extensions"][EXTENSION_ID])
-    assert unused == {"disruptive_unknown", "exploitive_unknown"}  # cannot be true of what is mixed
+    # two cannot be true of what is mixed, and the third is never in an original
+    assert unused == {"disruptive_unknown", "exploitive_unknown", "victim_pseudonyms"}
 
 
 def test_examples_name_only_what_is_plainly_invented():
@@ -203,7 +204,8 @@ def test_every_field_of_our_extension_is_coded_or_free():
     coded, free, rule = _rules("incident")
     prefix = f"extensions.{EXTENSION_ID}."
     known = {path.removeprefix(prefix) for path in (*coded, *free) if path.startswith(prefix)}
-    leaves = set(_leaves(SCHEMA, "")) - {"extension_type"}
+    leaves = set(_leaves(SCHEMA, "")) - {"extension_type", "victim_pseudonyms"}
+    assert f"{prefix}victim_pseudonyms" in rule["made"]  # a copy's own: those of what it was made of never pass
     nodes = "severity.inputs.nodes"  # one free field as a whole
     leaves = {nodes if leaf.startswith(nodes) else leaf for leaf in leaves}
     assert known == leaves
@@ -216,4 +218,6 @@ def test_free_text_of_an_incident_is_never_coded():
 
 
 def test_findings_have_every_field_of_the_extension():
-    assert set(SCHEMA["properties"]) - {"extension_type"} <= {field.name for field in fields(Findings)}
+    # what we make is made of findings, so an original cannot have what only copies may
+    found = {field.name for field in fields(Findings)}
+    assert set(SCHEMA["properties"]) - found == {"extension_type", "victim_pseudonyms"}

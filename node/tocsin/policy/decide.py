@@ -21,7 +21,7 @@ from tocsin.policy.attributes import (
     said_of_effects,
     within,
 )
-from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole
+from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole, shortest
 from tocsin.policy.expression import Data, ExpressionFailed, prepare
 from tocsin.policy.rules import Policy, Range, Reader, Rule, Wanted
 from tocsin.settings import CollectionSettings
@@ -167,7 +167,8 @@ def _verdict(
     if redacting:
         groups = frozenset().union(*(rule.redact for rule in redacting))
         keep = frozenset.intersection(*(rule.keep for rule in redacting)) - groups
-        return Copy(groups, keep, tuple(rule.said for rule in redacting))
+        pseudonyms = shortest(rule.pseudonyms for rule in redacting if "victim" in rule.redact)
+        return Copy(groups, keep, tuple(rule.said for rule in redacting), pseudonyms)
     return Whole(allows)
 
 

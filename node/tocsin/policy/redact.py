@@ -11,7 +11,7 @@ and who hides the victim hides the victim's observables.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -113,12 +113,14 @@ def redacted(
     creator: str,
     rewrite: Rewrite,
     side: Side | None = None,
+    pseudonyms: Sequence[str] = (),
 ) -> tuple[dict[str, Any], list[str]]:
     """The copy of an object without what `groups` name, and what it leaves out, as words for the operator.
 
     `keep` names what may stay although it is text, and never brings back what a group redacts. `id`, `created`,
     `modified` and `creator` are the copy's own. `rewrite` gives the id by which a referenced object stands in this
     collection, None when it does not. `side` is whose the object is, where known. Markings stay as they are.
+    `pseudonyms` stand for the victims of an incident; those of the original, another node's, never pass.
 
     Raises CopyImpossible where nothing of use, or nothing valid, would be left.
     """
@@ -136,6 +138,8 @@ def redacted(
         copy["object_marking_refs"] = list(markings)
     extensions = _extensions(copying, value, body.pop("extensions", {}))
     copy |= body
+    if pseudonyms and EXTENSION_ID in extensions:
+        extensions[EXTENSION_ID]["victim_pseudonyms"] = list(pseudonyms)
     if extensions:
         copy["extensions"] = extensions
     copy |= _unknown_properties(copying, value)

@@ -5,6 +5,10 @@
 `readers_communities` hold when some reader is one of these; `readers_outside` when some reader's country is none
 of these. `when` is a CEL expression over `object` (the attributes), `readers` (a list of maps) and `stix` (the
 object itself). A rule without either applies always, which an `allow` must say aloud: `match: {origin: ours}`.
+
+`pseudonyms: 90d`, with `victim` among what is redacted: the copy of an incident of ours bears a pseudonym for each
+victim, the same one for that long in that collection. Where several rules redact victims, all must ask for it, and
+the shortest period counts.
 """
 
 import re
@@ -20,7 +24,7 @@ from tocsin.policy.attributes import FIELD_BY_NAME, FIELDS, SECTORS, Field, is_s
 from tocsin.policy.decision import Reason
 from tocsin.policy.expression import Expression, Kind, compile_expression
 from tocsin.policy.redact import GROUPS, KEEPS
-from tocsin.settings import NAME
+from tocsin.settings import NAME, Seconds
 
 Then = Literal["allow", "deny", "redact"]
 Expect = Literal["whole", "redact", "deny"]
@@ -36,6 +40,7 @@ READER_KEYS: Mapping[str, ReaderAttribute] = {
 }
 BUILT_IN = ("clearance", "unmarked", "marking", "silence")
 _READER_NAMES = ("name", *get_args(ReaderAttribute))
+_SHORTEST, _LONGEST = 86_400, 366 * 86_400  # seconds for which pseudonyms may stay the same
 _COUNTRY = re.compile(r"^[A-Z]{2}$")
 # the texts of an expression, and its comments, found in one scan: an apostrophe in a comment begins no text
 _LITERAL = re.compile(
@@ -99,6 +104,7 @@ class Rule:
     depends_on_readers: bool
     asks_for: frozenset[str]
     looks_inside: bool
+    pseudonyms: int | None = None
 
     @property
     def said(self) -> Reason:
@@ -140,6 +146,7 @@ class _RuleText(Strict):
     when: str | None = None
     then: str
     redact: list[str] = Given(default_factory=list)
+    pseudonyms: Seconds | None = None
     keep: list[str] = Given(default_factory=list)
     reason: str
 
@@ -193,6 +200,7 @@ def _read_rule(document: Document, index: int, given: Any) -> Rule:
     at = ("rules", index)
     text = parse(_RuleText, document, given, at)
     problems = [*_shape(document, at, text), *_unknown_groups(document, at, text)]
+    problems += _wrong_period(document, at, text)
     match, wrong = _read_match(document, (*at, "match"), text.match)
     problems += wrong
     when: Expression | None = None
@@ -212,6 +220,7 @@ def _read_rule(document: Document, index: int, given: Any) -> Rule:
         then=cast(Then, text.then),
         redact=frozenset(text.redact),
         keep=frozenset(text.keep),
+        pseudonyms=text.pseudonyms,
         reason=text.reason.strip(),
         places={"": document.place(at)} | {key: document.place((*at, "match", key)) for key in match},
         reader_attributes=frozenset(asked),
@@ -243,6 +252,16 @@ def _shape(document: Document, at: tuple[str | int, ...], text: _RuleText) -> It
     if text.then == "allow" and not text.match and text.when is None:
         said = "allows everything of ours; if that is meant, say match: {origin: ours}"
         yield document.problem(at, said)
+
+
+def _wrong_period(document: Document, at: tuple[str | int, ...], text: _RuleText) -> Iterator[Problem]:
+    if text.pseudonyms is None:
+        return
+    if text.then != "redact" or "victim" not in text.redact:
+        said = "pseudonyms stand for victims that are not named: then: redact, redact: [victim]"
+        yield document.problem((*at, "pseudonyms"), said)
+    elif not _SHORTEST <= text.pseudonyms <= _LONGEST:
+        yield document.problem((*at, "pseudonyms"), "a period from 1d to 366d, such as 90d")
 
 
 def _unknown_groups(document: Document, at: tuple[str | int, ...], text: _RuleText) -> Iterator[Problem]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from tocsin.policy.closure import Candidate, Settled, State, closed_copy, settle
 from tocsin.policy.decide import decide_creator
-from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole
+from tocsin.policy.decision import Copy, Decision, Deny, Reason, Stuck, Whole, shortest
+from tocsin.policy.pseudonyms import victim_pseudonyms
 from tocsin.policy.redact import GROUPS, CopyImpossible, redacted
 from tocsin.sharing.newcomers import Newcomers
 from tocsin.sharing.node import OURS
@@ -477,6 +478,7 @@ def _following(docket: _Docket, hearing: _Hearing) -> _Hearing:
         groups=frozenset().union(*(decision.groups for decision in redacting)),
         keep=frozenset.intersection(*(decision.keep for decision in redacting)),
         reasons=tuple(dict.fromkeys(reason for decision in redacting for reason in decision.reasons)),
+        pseudonyms=shortest(decision.pseudonyms for decision in redacting if "victim" in decision.groups),
     )
     return replace(hearing, decision=copy)
 
@@ -574,7 +576,7 @@ def _copy(docket: _Docket, case: _Case, states: Mapping[str, State]) -> Redacted
     rewrite = _rewriting(docket, states)
     creator = docket.court.node.identity
     match case.decision:
-        case Copy(groups=groups, keep=keep):
+        case Copy(groups=groups, keep=keep, pseudonyms=period):
             value, omitted = redacted(
                 case.value,
                 groups,
@@ -585,10 +587,19 @@ def _copy(docket: _Docket, case: _Case, states: Mapping[str, State]) -> Redacted
                 creator=creator,
                 rewrite=rewrite,
                 side=case.subject.side,
+                pseudonyms=_pseudonyms(docket.court, case, period),
             )
         case _:
             value, omitted = closed_copy(case.value, id=id_, creator=creator, rewrite=rewrite)
     return RedactedCopy(id_, generation, value, tuple(omitted))
+
+
+def _pseudonyms(court: Court, case: _Case, period: int | None) -> tuple[str, ...]:
+    """What stands for the victims of an incident of ours, where a policy asks for it."""
+    if period is None or case.lineage is None or not case.lineage.ours or not case.subject.victims:
+        return ()
+    created = str(case.value["created"])
+    return victim_pseudonyms(court.node.secret, court.collection_id, period, created, case.subject.victims)
 
 
 def _rewriting(docket: _Docket, states: Mapping[str, State]) -> Callable[[str], str | None]:

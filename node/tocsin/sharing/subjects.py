@@ -49,6 +49,7 @@ class Court:
     readers: tuple[Reader, ...] = field(init=False)
     precedents: Precedents = field(init=False, repr=False)
     hears_others: bool = field(init=False)  # some rule could let in what was brought, or posted elsewhere
+    asks_for_pseudonyms: bool = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", self.configuration.settings.collections[self.key])
@@ -57,6 +58,8 @@ class Court:
         allowing = (rule for rule in self.policy.rules if rule.then == "allow")
         hears_others = not self.settings.direct and any("origin" in rule.match for rule in allowing)
         object.__setattr__(self, "hears_others", hears_others)
+        asking = any(rule.pseudonyms is not None for rule in self.policy.rules)
+        object.__setattr__(self, "asks_for_pseudonyms", asking)
         object.__setattr__(self, "precedents", Precedents(self.policy, self.settings, self.readers))
 
 
@@ -95,6 +98,7 @@ class Subject:
     side: Side | None
     constant: bool
     taken_back: bool = False
+    victims: tuple[str, ...] = ()  # of an incident of ours, where this collection's policy asks for pseudonyms
 
 
 async def load_subjects(
@@ -107,7 +111,12 @@ async def load_subjects(
     words = await publications.publications(tx, sorted({*ids, *incidents}))
     assessed = await records.assessed(tx, sorted(incidents))
     back = await withdrawals.withdrawals(tx, ids)
-    hearing = _Hearing(court, words, assessed, back)
+    victims: dict[str, list[str]] = {}
+    if court.asks_for_pseudonyms:
+        for one in await records.belonging_to(tx, sorted(incidents)):
+            if one.role == "victim":
+                victims.setdefault(one.incident_id, []).append(one.object_id)
+    hearing = _Hearing(court, words, assessed, back, victims)
     return {
         id_: hearing.subject(id_, offered.get(id_, []), belongings.get(id_, []), standing.get(id_)) for id_ in ids
     }
@@ -138,6 +147,7 @@ class _Hearing:
     words: Mapping[tuple[str, str, str], Publication]
     assessed: set[str]
     withdrawn: Mapping[str, Mapping[str, Withdrawal]]
+    victims: Mapping[str, Sequence[str]]
 
     def subject(
         self, id_: str, versions: Sequence[HeldVersion], belongings: Sequence[Belonging], standing: Standing | None
@@ -161,6 +171,7 @@ class _Hearing:
             constant=constant,
             taken_back=not constant
             and not {self.court.collection_id, withdrawals.EVERYWHERE}.isdisjoint(self.withdrawn.get(id_, ())),
+            victims=tuple(self.victims.get(id_, ())),
         )
 
     def _cover(self, incident: str, id_: str) -> _Cover:
