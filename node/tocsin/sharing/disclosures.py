@@ -5,13 +5,15 @@ from the log and the grants, former readers included. What was fetched is eviden
 the log, and lost for the last second before a kill.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from tocsin.store import acknowledgements, copies, fetches, grants, parties, releases
 from tocsin.store.fetches import Fetch
 from tocsin.store.grants import Grant
-from tocsin.store.spans import Span, spans
+from tocsin.store.parties import Party
+from tocsin.store.spans import Offer, Span, offers, spans
 from tocsin.store.transaction import Transaction
 
 
@@ -57,30 +59,81 @@ async def disclosures(tx: Transaction, object_id: str) -> list[Disclosure]:
         for grant in given:
             if grant.collection_id != span.collection_id or not _offered(span, grant):
                 continue
-            since, until = _from_to(span, grant)
             taken_back = span.ended_position if span.ended_position is not None else -1
             answer = answers[span.collection_id].get((grant.party_id, taken_back))
-            evidence = _fetched(span, grant, noted[span.collection_id], until)
-            found.append(
-                Disclosure(
-                    collection=keys[span.collection_id],
-                    reader=names[grant.party_id],
-                    object_id=span.object_id,
-                    version_key=span.version_key,
-                    form=span.form,
-                    position=span.position,
-                    since=since,
-                    until=until,
-                    rules=span.rules,
-                    configuration_sha256=span.configuration_sha256,
-                    copy_of=source if link else None,
-                    omitted=link.omitted if link else (),
-                    fetched=(evidence.began, evidence.ended) if evidence else None,
-                    whole=evidence is not None and evidence.whole,
-                    acknowledged=answer.outcome if answer else None,
-                )
+            offer = Offer(
+                span,
+                source if link else None,
+                link.omitted if link else (),
+                answer.outcome if answer else None,
             )
+            evidence = noted[span.collection_id]
+            found.append(_disclosure(offer, grant, keys[span.collection_id], names[grant.party_id], evidence))
     return found
+
+
+async def offered_to(tx: Transaction, party: Party, *, since: int = 0) -> AsyncGenerator[Disclosure, None]:
+    """All that one reader was ever offered and that still stood for him at `since` (µs) or later, log by log.
+
+    Each log is read once, and few of its entries are in memory at a time, beside the notes of what was sent of it.
+    """
+    keys = {row.id: row.key for row in await releases.collections(tx)}
+    given = [one for one in await grants.grants(tx, party_id=party.id) if one.role == "reader"]
+    for collection_id, key in sorted(keys.items(), key=lambda one: one[1]):
+        here = [one for one in given if one.collection_id == collection_id]
+        if not here:
+            continue
+        ends = [one.last_position for one in here]
+        up_to = _NO_END if None in ends else max(end for end in ends if end is not None)
+        sent = _Sweep(await fetches.fetches(tx, party_id=party.id, collection_id=collection_id))
+        async with aclosing(offers(tx, collection_id, party.id, up_to)) as found:
+            async for offer in found:
+                near = sent.at(offer.span.position)
+                for grant in here:
+                    if _offered(offer.span, grant):
+                        one = _disclosure(offer, grant, key, party.name, near)
+                        if one.until is None or one.until >= since:
+                            yield one
+
+
+_NO_END = 2**63 - 1
+
+
+class _Sweep:
+    """What was sent of one log, asked for by ascending positions: only the stretches about each are looked at."""
+
+    def __init__(self, noted: Iterable[Fetch]) -> None:
+        self._to_come = sorted(noted, key=lambda one: one.first_position, reverse=True)
+        self._near: list[Fetch] = []
+
+    def at(self, position: int) -> list[Fetch]:
+        self._near = [one for one in self._near if one.last_position >= position]
+        while self._to_come and self._to_come[-1].first_position <= position:
+            self._near.append(self._to_come.pop())
+        return self._near
+
+
+def _disclosure(offer: Offer, grant: Grant, key: str, reader: str, noted: Iterable[Fetch]) -> Disclosure:
+    span = offer.span
+    since, until = _from_to(span, grant)
+    evidence = _fetched(span, grant, noted, until)
+    return Disclosure(
+        collection=key,
+        reader=reader,
+        object_id=span.object_id,
+        version_key=span.version_key,
+        form=span.form,
+        position=span.position,
+        since=since,
+        until=until,
+        rules=span.rules,
+        configuration_sha256=span.configuration_sha256,
+        copy_of=offer.copy_of,
+        omitted=offer.omitted,
+        fetched=(evidence.began, evidence.ended) if evidence else None,
+        whole=evidence is not None and evidence.whole,
+        acknowledged=offer.acknowledged,
+    )
 
 
 def _offered(span: Span, grant: Grant) -> bool:
@@ -94,7 +147,7 @@ def _from_to(span: Span, grant: Grant) -> tuple[int, int | None]:
     return max(span.released, grant.given), min(ends, default=None)
 
 
-def _fetched(span: Span, grant: Grant, noted: Sequence[Fetch], until: int | None) -> Fetch | None:
+def _fetched(span: Span, grant: Grant, noted: Iterable[Fetch], until: int | None) -> Fetch | None:
     """The best evidence that this entry was sent to this reader."""
     fitting = [
         one

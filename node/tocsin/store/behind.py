@@ -8,10 +8,10 @@ latest.
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, TypeVarTuple, overload
 
-from sqlalchemy import CursorResult, Dialect, Executable
+from sqlalchemy import CursorResult, Dialect, Executable, Row, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
@@ -51,6 +51,18 @@ class Line:
     async def exec_driver_sql(self, statement: str, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
         await self.settle()
         return await self._connection.exec_driver_sql(statement, parameters)
+
+    async def stream(self, question: Select[Any]) -> AsyncGenerator[Row[Any], None]:
+        """The rows of an answer as they are asked for, few in memory at a time. Read to its end, or closed, before
+        anything else is asked."""
+        await self.settle()
+        if self.dialect.name == "postgresql":
+            async with self._connection.stream(question) as rows:
+                async for row in rows:
+                    yield row
+            return
+        for row in await self._connection.execute(question):  # SQLite's cursor waits for nobody
+            yield row
 
     async def ask(self, question: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Put one statement to the driver, past SQLAlchemy; all rows of the answer, as the driver gives them."""

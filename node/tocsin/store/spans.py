@@ -1,11 +1,13 @@
 """Spans: from where to where in a log an entry stood."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 
-from tocsin.store.tables import object_version, release
+from tocsin.store.tables import acknowledgement, copy, object_version, release
 from tocsin.store.transaction import Transaction, in_batches
 
 
@@ -56,3 +58,65 @@ async def spans(tx: Transaction, object_ids: Iterable[str]) -> list[Span]:
                     )
                 )
     return sorted(found, key=lambda one: (one.collection_id, one.position))
+
+
+class Offer(NamedTuple):
+    """A span of one log with what is known beside it: what it is a copy of, and what a party did when it ended."""
+
+    span: Span
+    copy_of: str | None
+    omitted: tuple[str, ...]
+    acknowledged: str | None
+
+
+async def offers(tx: Transaction, collection_id: str, party_id: str, up_to: int) -> AsyncGenerator[Offer, None]:
+    """Every span of one log that began no later than a position, in its order, by one reading of it.
+
+    The log is sorted by the database, which takes a file where it is long; here are few of its rows at a time.
+    Nothing else may be asked of the transaction before this has ended.
+    """
+    r, a = release.c, acknowledgement.c
+    following = (func.lead(column) for column in (r.position, r.released))
+    ended_position, ended = (
+        one.over(partition_by=(r.object_id, r.version_key), order_by=r.position) for one in following
+    )
+    log = (
+        select(
+            r.position,
+            r.op,
+            r.object_id,
+            r.version_key,
+            r.form,
+            r.rules,
+            r.configuration_sha256,
+            r.released,
+            ended_position.label("ended_position"),
+            ended.label("ended"),
+        )
+        .where(r.collection_id == collection_id)
+        .subquery()
+    )
+    e = log.c
+    answered = and_(a.party_id == party_id, a.collection_id == collection_id, a.position == e.ended_position)
+    wanted = (
+        select(log, copy.c.original_id, copy.c.omitted, a.outcome)
+        .outerjoin(copy, and_(copy.c.copy_id == e.object_id, copy.c.collection_id == collection_id))
+        .outerjoin(acknowledgement, answered)
+        .where(e.op.in_(("put", "revoke")), e.position <= up_to)
+        .order_by(e.position)
+    )
+    async with aclosing(tx.connection.stream(wanted)) as rows:
+        async for row in rows:
+            span = Span(
+                collection_id,
+                row.position,
+                row.object_id,
+                row.version_key,
+                row.form,
+                tuple(row.rules),
+                row.configuration_sha256,
+                row.released,
+                row.ended_position,
+                row.ended,
+            )
+            yield Offer(span, row.original_id, tuple(row.omitted or ()), row.outcome)
