@@ -21,6 +21,7 @@ from tocsin.cli.wording import moment_text, pause_as_value, pause_words, zone
 from tocsin.documents import nearest
 from tocsin.errors import BadFile, BadInput, Problem, Refused
 from tocsin.peers.pull import PullReport, Terms
+from tocsin.peers.push import PushReport
 from tocsin.peers.status import (
     Check,
     PeerStatus,
@@ -30,10 +31,11 @@ from tocsin.peers.status import (
     spoken,
     test_peer,
 )
-from tocsin.peers.worker import sync_all
+from tocsin.peers.worker import push_all, sync_all
 from tocsin.policy.configuration import Configuration, read_configuration
 from tocsin.settings import NAME, Settings
 from tocsin.store import audit, parties, peers
+from tocsin.store.pushes import PushOutcome
 
 _PROBLEMS_SHOWN = 20  # of the ledger
 _LATEST = 1000  # rows of the ledger in which refusals are looked for
@@ -228,6 +230,20 @@ def _as_value(status: PeerStatus) -> dict[str, Any]:
             }
             for one in status.collections
         ],
+        "pushes": [
+            {
+                "collection": one.ours,
+                "to": one.wanted,
+                "id": one.remote_id,
+                "stands": one.words,
+                "last_success": one.last_success,
+                "last_error": one.last_error,
+                "failures": one.failures,
+                "every": one.every,
+                **one.counts,
+            }
+            for one in status.pushed
+        ],
     }
 
 
@@ -254,6 +270,7 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
     reads = [key for key in configuration.settings.collections if configuration.can_read(name, key)]
     # what waits for a person comes first, however long it has waited
     bad = [*reversed(waiting), *(row for row in latest if row.outcome == "refused")]
+    stays = [(push, row) for push in status.pushed for row in push.exceptions]
     if as_json:
         problems = [
             {
@@ -265,7 +282,19 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
             }
             for row in bad
         ]
-        say_json({**_as_value(status), "reads": reads, "problems": problems})
+        kept_out = [
+            {
+                "at": row.at,
+                "collection": push.ours,
+                "to": push.wanted,
+                "outcome": row.outcome,
+                "id": row.object_id,
+                "version": row.version,
+                "reason": row.reason,
+            }
+            for push, row in stays
+        ]
+        say_json({**_as_value(status), "reads": reads, "problems": problems, "not_pushed": kept_out})
         return
     tz = zone(configuration.settings.node.timezone)
     say(f"{name}: {status.words}", "bold")
@@ -280,6 +309,9 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
         say(f"  {one.wanted} ({one.protocol or 'not contacted'}): {one.words}{read_up_to}")
         for line in _health(one, tz):
             say(f"      {line}")
+    for push in status.pushed:
+        counts = ", ".join(f"{push.counts[what]:,} {word}" for what, word in _PUSHED.items() if push.counts[what])
+        say(f"  {push.ours} pushed into {push.wanted}: {push.words}{f'; {counts}' if counts else ''}")
     if status.overdue:
         say(f"  owes an answer to {plural(status.overdue, 'withdrawal')} (tocsin withdrawals)")
     if bad:
@@ -291,6 +323,24 @@ async def _show(given: str | None, name: str, *, as_json: bool) -> None:
         show_table(("when", "", "object", "reason"), lines, wrap="reason")
         if len(bad) > _PROBLEMS_SHOWN:
             say(f"… and {len(bad) - _PROBLEMS_SHOWN:,} more: tocsin peer show {name} --json")
+    if stays:
+        say()
+        told = [
+            (moment_text(row.at, tz), _PUSHED[row.outcome], row.object_id, row.reason)
+            for _, row in stays[:_PROBLEMS_SHOWN]
+        ]
+        show_table(("when", "pushed", "object", "what they say"), told, wrap="what they say")
+        if len(stays) > _PROBLEMS_SHOWN:
+            say(f"… and {len(stays) - _PROBLEMS_SHOWN:,} more: tocsin peer show {name} --json")
+
+
+_PUSHED: dict[PushOutcome, str] = {
+    "added": "there",
+    "refused": "refused by them",
+    "deleted": "withdrawn and deleted",
+    "untold": "withdrawn and still there",
+    "posting": "on the way",
+}
 
 
 def _health(one: PulledCollection, tz: tzinfo) -> list[str]:
@@ -353,32 +403,44 @@ def sync(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read from peers now, to the end of what they offer, whatever the time of their next turn."""
+    """Read from peers now, to the end of what they offer, and push, whatever the time of their next turn."""
     del once  # what it always does: `serve` is what goes on reading
     # a failure is said with its report: the log's word on it is for who watches `serve`
-    logging.getLogger("tocsin.peers.pull").addHandler(logging.NullHandler())
-    reports = run(_sync(home, peer, compare=compare))
+    for name in ("pull", "push"):
+        logging.getLogger(f"tocsin.peers.{name}").addHandler(logging.NullHandler())
+    reports, pushed = run(_sync(home, peer, compare=compare))
     for report in reports:
         if as_json:
             say_json(_report_as_value(report))
         else:
             say(f"{report.peer}/{report.wanted}: {_report_in_words(report)}")
-    if not reports and not as_json:
-        say("Nothing is pulled from any peer.")
-    failed = [report for report in reports if report.state != "in step"]
+    for push in pushed:
+        if as_json:
+            say_json(_push_as_value(push))
+        else:
+            outcome = f"failed: {push.error}" if push.state == "failed" else f"{push.state}; {push.words}"
+            say(f"{push.ours} to {push.peer}/{push.wanted}: {outcome}")
+    if not reports and not pushed and not as_json:
+        say("Nothing is pulled from any peer, or pushed.")
+    states = [*(report.state for report in reports), *(push.state for push in pushed)]
+    failed = [state for state in states if state != "in step"]
     if failed:
-        raise typer.Exit(1 if len(failed) == len(reports) else 3)
+        raise typer.Exit(1 if len(failed) == len(states) else 3)
     differing = any(report.comparison is not None and report.comparison.difference for report in reports)
-    if differing or any(report.tally.quarantined for report in reports):
+    kept_out = any(push.refused or push.untold for push in pushed)
+    if differing or kept_out or any(report.tally.quarantined for report in reports):
         raise typer.Exit(3)
 
 
-async def _sync(given: str | None, peer: str | None, *, compare: bool) -> list[PullReport]:
+async def _sync(
+    given: str | None, peer: str | None, *, compare: bool
+) -> tuple[list[PullReport], list[PushReport]]:
     terms = Terms(compare_after=0) if compare else Terms()
     async with session(given) as here:
         if peer is not None:
             await _check_peer(here, peer)
-        return await sync_all(here.store, here.home, here.node, peer, terms)
+        reports = await sync_all(here.store, here.home, here.node, peer, terms)
+        return reports, await push_all(here.store, here.home, peer, terms)
 
 
 async def _check_peer(here: Session, name: str) -> None:
@@ -408,6 +470,18 @@ def _report_in_words(report: PullReport) -> str:
     if report.comparison is not None:
         parts.append(f"compared: {report.comparison.difference or 'the same is held here'}")
     return f"{report.state}; {', '.join(parts)}"
+
+
+def _push_as_value(push: PushReport) -> dict[str, Any]:
+    words = ("added", "refused", "deleted", "untold")
+    return {
+        "peer": push.peer,
+        "collection": push.ours,
+        "to": push.wanted,
+        "state": push.state,
+        "error": push.error,
+        **{word: getattr(push, word) for word in words},
+    }
 
 
 def _report_as_value(report: PullReport) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from tocsin.peers.take import PRUNED, WITHDRAWN
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home, PeerSettings, PullSettings, Settings
 from tocsin.sharing import notices
-from tocsin.store import parties, pauses, peers
+from tocsin.store import parties, pauses, peers, pushes, releases
 from tocsin.store.parties import Party
 from tocsin.store.pauses import EVERYBODY, Pause
 from tocsin.store.peers import LedgerOutcome, Pull
+from tocsin.store.pushes import Push, Pushed, PushKey, PushOutcome
 from tocsin.store.transaction import Transaction
 from tocsin.taxii.client import Bounds, PeerClient, Unreadable, read_credential
 from tocsin.taxii.remote import fetch_changes
@@ -53,6 +54,26 @@ class PulledCollection:
 
 
 @dataclass(frozen=True, slots=True)
+class PushedCollection:
+    """How we stand with adding one collection of ours to one of theirs. Times are microseconds; `exceptions`: what
+    they refused, and what they keep although we withdrew it, the latest first."""
+
+    ours: str
+    wanted: str
+    remote_id: str | None
+    words: str
+    in_step: bool
+    cursor: int
+    last_success: int | None
+    last_error: str | None
+    failures: int
+    due: int | None
+    every: int  # seconds between two cycles
+    counts: Mapping[PushOutcome, int]
+    exceptions: Sequence[Pushed] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatus:
     """How we stand with one peer: `words` is the worst of its collections; `paused` goes before them.
 
@@ -67,6 +88,7 @@ class PeerStatus:
     last_success: int | None
     ledger: Mapping[LedgerOutcome, int]
     collections: tuple[PulledCollection, ...]
+    pushed: tuple[PushedCollection, ...] = ()
     paused: Pause | None = None  # by itself, or with everybody
     overdue: int = 0  # objects that we took back, of which it has not said within a day what it did with them
     withdrawn: int = 0  # of those that the ledger has as stored: it told us that it withdrew something,
@@ -119,7 +141,9 @@ async def _status(tx: Transaction, configuration: Configuration, name: str, late
     now = await tx.now()
     rows = {pull.wanted: pull for pull in await peers.pulls(tx, party.id)}
     collections = tuple(_collection(pull, rows.get(pull.collection), now) for pull in settings.pull)
-    words = _words(party, collections)
+    pushed = await _pushed(tx, settings, party, now)
+    both: Sequence[PulledCollection | PushedCollection] = [*collections, *pushed]
+    words = _words(party, both)
     holding = await pauses.pauses(tx)
     told = await peers.ledger_reasons(tx, party.id, (WITHDRAWN, PRUNED))
     return PeerStatus(
@@ -128,17 +152,18 @@ async def _status(tx: Transaction, configuration: Configuration, name: str, late
         words=words,
         in_step=words == "in step",
         identity=party.identity_id,
-        last_success=max((c.last_success for c in collections if c.last_success is not None), default=None),
+        last_success=max((c.last_success for c in both if c.last_success is not None), default=None),
         ledger=await peers.ledger_counts(tx, party.id),
         collections=collections,
         paused=holding.get(party.id) or holding.get(EVERYBODY),
+        pushed=pushed,
         overdue=late[party.id],
         withdrawn=told[WITHDRAWN],
         pruned=told[PRUNED],
     )
 
 
-def _words(party: Party, collections: Sequence[PulledCollection]) -> str:
+def _words(party: Party, collections: Sequence[PulledCollection | PushedCollection]) -> str:
     if party.suspended:
         return "suspended"
     if party.paused:
@@ -151,6 +176,44 @@ def _words(party: Party, collections: Sequence[PulledCollection]) -> str:
 
 def _collection(pull: PullSettings, row: Pull | None, now: int) -> PulledCollection:
     if row is None:
+async def _pushed(tx: Transaction, settings: PeerSettings, party: Party, now: int) -> tuple[PushedCollection, ...]:
+    if not settings.push:
+        return ()
+    ids = {row.key: row.id for row in await releases.collections(tx)}
+    rows = {push.key: push for push in await pushes.pushes(tx, party.id)}
+    found = []
+    for push in settings.push:
+        row = rows.get(PushKey(party.id, ids.get(push.collection, ""), push.to))
+        counts = await pushes.counts(tx, row.key) if row else dict.fromkeys(pushes.OUTCOMES, 0)
+        words = _push_standing(row, push.every, now)
+        found.append(
+            PushedCollection(
+                ours=push.collection,
+                wanted=push.to,
+                remote_id=row.remote_id if row else None,
+                words=words,
+                in_step=words == "in step",
+                cursor=row.cursor if row else 0,
+                last_success=row.last_success if row else None,
+                last_error=row.last_error if row else None,
+                failures=row.attempts if row else 0,
+                due=row.due if row else None,
+                every=push.every,
+                counts=counts,
+                exceptions=await pushes.exceptions(tx, row.key) if row else (),
+            )
+        )
+    return tuple(found)
+
+
+def _push_standing(push: Push | None, every: int, now: int) -> str:
+    if push is not None and push.attempts:
+        return _failing(push.last_error, push.attempts, push.last_success, now)
+    if push is None or push.last_success is None:
+        return "never contacted"
+    return _lateness(push.last_success, every, now)
+
+
         return PulledCollection(
             pull.collection, None, None, "never contacted", False, None, None, None, 0, None, every=pull.every
         )
@@ -177,8 +240,7 @@ def _collection(pull: PullSettings, row: Pull | None, now: int) -> PulledCollect
 def standing(pull: Pull, every: int, now: int) -> str:
     """How one collection stands, in words. Pure; `every` in seconds, `now` in microseconds."""
     if pull.attempts:
-        since = f"; last answer {spoken(now - pull.last_success)} ago" if pull.last_success else ""
-        return f"failing: {pull.last_error} (tried {pull.attempts} times{since})"
+        return _failing(pull.last_error, pull.attempts, pull.last_success, now)
     if pull.last_success is None:
         return "never contacted"
     silent = now - pull.last_success
@@ -248,6 +310,12 @@ async def _contact(client: PeerClient, peer: PeerSettings, checks: list[Check]) 
 
 
 def _encrypted(peer: PeerSettings) -> Check:
+    for push in peer.push:
+        try:
+            target = choose(client.name, push.to, None, offer.collections, to_add=True)
+            checks.append(Check(f"{push.collection} → {push.to}", True, f"found: {target.id}"))
+        except PeerFailed as why:
+            checks.append(Check(f"{push.collection} → {push.to}", False, str(why)))
     if peer.url.startswith("https:"):
         return Check("encrypted", True, "https, and the certificate is checked")
     return Check("encrypted", None, "http: everything, the credential too, can be read on the way")

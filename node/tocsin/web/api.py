@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from tocsin.errors import NotFound
-from tocsin.peers.status import PeerStatus, PulledCollection, peer_status, peer_statuses
+from tocsin.peers.status import PeerStatus, PulledCollection, PushedCollection, peer_status, peer_statuses
 from tocsin.problems import problem
 from tocsin.stix.objects import from_micros
 from tocsin.store import objects, parties, pauses, peers, publications, quarantine, releases
@@ -76,6 +76,22 @@ class Pulled(BaseModel):
     difference: str | None
 
 
+class Push(BaseModel):
+    """How we add a collection of ours to one of a peer's. `counts`: of the versions, how many are there (`added`),
+    were refused, were withdrawn and deleted, or withdrawn and stay there (`untold`)."""
+
+    collection: str
+    to: str
+    id: str | None
+    stands: str
+    in_step: bool
+    every: int
+    last_success: str | None
+    failures: int
+    last_error: str | None
+    counts: dict[str, int]
+
+
 class Peer(BaseModel):
     """How we stand with one peer. `ledger`: how many of its offers ended in each outcome; `overdue`: withdrawals
     that it has not answered in time."""
@@ -91,6 +107,7 @@ class Peer(BaseModel):
     overdue: int
     ledger: dict[str, int]
     collections: list[Pulled]
+    pushes: list[Push]
 
 
 class Status(BaseModel):
@@ -318,6 +335,22 @@ def _peer(status: PeerStatus) -> Peer:
         overdue=status.overdue,
         ledger={**{str(outcome): count for outcome, count in status.ledger.items()}, "stored": status.stored},
         collections=[_pulled(one) for one in status.collections],
+        pushes=[_pushed(one) for one in status.pushed],
+    )
+
+
+def _pushed(one: PushedCollection) -> Push:
+    return Push(
+        collection=one.ours,
+        to=one.wanted,
+        id=one.remote_id,
+        stands=one.words,
+        in_step=one.in_step,
+        every=one.every,
+        last_success=_moment(one.last_success),
+        failures=one.failures,
+        last_error=one.last_error,
+        counts={str(outcome): count for outcome, count in one.counts.items()},
     )
 
 
