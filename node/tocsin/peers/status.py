@@ -155,8 +155,8 @@ async def _status(tx: Transaction, configuration: Configuration, name: str, late
         last_success=max((c.last_success for c in both if c.last_success is not None), default=None),
         ledger=await peers.ledger_counts(tx, party.id),
         collections=collections,
-        paused=holding.get(party.id) or holding.get(EVERYBODY),
         pushed=pushed,
+        paused=holding.get(party.id) or holding.get(EVERYBODY),
         overdue=late[party.id],
         withdrawn=told[WITHDRAWN],
         pruned=told[PRUNED],
@@ -174,8 +174,6 @@ def _words(party: Party, collections: Sequence[PulledCollection | PushedCollecti
     return worst.words
 
 
-def _collection(pull: PullSettings, row: Pull | None, now: int) -> PulledCollection:
-    if row is None:
 async def _pushed(tx: Transaction, settings: PeerSettings, party: Party, now: int) -> tuple[PushedCollection, ...]:
     if not settings.push:
         return ()
@@ -214,6 +212,8 @@ def _push_standing(push: Push | None, every: int, now: int) -> str:
     return _lateness(push.last_success, every, now)
 
 
+def _collection(pull: PullSettings, row: Pull | None, now: int) -> PulledCollection:
+    if row is None:
         return PulledCollection(
             pull.collection, None, None, "never contacted", False, None, None, None, 0, None, every=pull.every
         )
@@ -243,7 +243,16 @@ def standing(pull: Pull, every: int, now: int) -> str:
         return _failing(pull.last_error, pull.attempts, pull.last_success, now)
     if pull.last_success is None:
         return "never contacted"
-    silent = now - pull.last_success
+    return _lateness(pull.last_success, every, now)
+
+
+def _failing(error: str | None, attempts: int, last_success: int | None, now: int) -> str:
+    since = f"; last answer {spoken(now - last_success)} ago" if last_success else ""
+    return f"failing: {error} (tried {attempts} times{since})"
+
+
+def _lateness(last_success: int, every: int, now: int) -> str:
+    silent = now - last_success
     return f"late {spoken(silent)}" if silent > LATE_AFTER * every * 1_000_000 else "in step"
 
 
@@ -297,6 +306,12 @@ async def _contact(client: PeerClient, peer: PeerSettings, checks: list[Check]) 
     offered = ", ".join(repr(collection.title or collection.id) for collection in offer.collections)
     checks.append(Check("collections", bool(offer.collections), f"offers us: {offered or 'nothing'}"))
     checks += [Check("api root", None, f"{root} is closed to us") for root in offer.closed]
+    for push in peer.push:
+        try:
+            target = choose(client.name, push.to, None, offer.collections, to_add=True)
+            checks.append(Check(f"{push.collection} → {push.to}", True, f"found: {target.id}"))
+        except PeerFailed as why:
+            checks.append(Check(f"{push.collection} → {push.to}", False, str(why)))
     for pull in peer.pull:
         try:
             collection = choose(client.name, pull.collection, None, offer.collections)
@@ -310,12 +325,6 @@ async def _contact(client: PeerClient, peer: PeerSettings, checks: list[Check]) 
 
 
 def _encrypted(peer: PeerSettings) -> Check:
-    for push in peer.push:
-        try:
-            target = choose(client.name, push.to, None, offer.collections, to_add=True)
-            checks.append(Check(f"{push.collection} → {push.to}", True, f"found: {target.id}"))
-        except PeerFailed as why:
-            checks.append(Check(f"{push.collection} → {push.to}", False, str(why)))
     if peer.url.startswith("https:"):
         return Check("encrypted", True, "https, and the certificate is checked")
     return Check("encrypted", None, "http: everything, the credential too, can be read on the way")
