@@ -11,7 +11,7 @@ from neighbours import QUICK, a_peer, introduce, neighbour
 from tocsin.errors import NotFound
 from tocsin.peers import worker
 from tocsin.peers.worker import run, sync_all
-from tocsin.store import parties, peers
+from tocsin.store import jobs, parties, peers
 from tocsin.store.transaction import Store
 from tocsin.taxii.client import Bounds
 from zoo import FOLDER, ZOO, Liar, a_node, animal, http
@@ -229,3 +229,18 @@ async def test_sync_reads_every_peer_to_its_end_and_reports_each(pair):
     assert [r.peer for r in await sync_all(beta.store, beta.home, beta.node, "down", terms)] == ["down"]
     with pytest.raises(NotFound, match="no peer 'nobody'"):
         await sync_all(beta.store, beta.home, beta.node, "nobody")
+
+
+async def test_a_worker_that_is_cancelled_while_it_gives_its_lease_back_leaves_none(pair, monkeypatch):
+    _, beta = pair
+    done = asyncio.Event()
+
+    async def ended_at_its_end(self, turn, lease):
+        asyncio.current_task().cancel()  # which the next await tells: that of giving the lease back
+        done.set()
+
+    monkeypatch.setattr(worker._Worker, "_pull", ended_at_its_end)
+    async with working(beta):
+        await done.wait()
+    async with beta.store.writing() as tx:
+        assert await jobs.lease(tx, "pull alpha regional", "another process", await tx.now(), 60)

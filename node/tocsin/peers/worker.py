@@ -142,6 +142,7 @@ class _Worker:
         self._roots: dict[str, tuple[float, str | None]] = {}  # where a peer tells news, and when that was found
         self._deaf: dict[str, int] = {}  # who did not answer, and when it last had
         self._told: dict[str, Mapping[str, str]] = {}  # how far a peer's logs were read when it last told news
+        self._reading: set[str] = set()  # leases that may not have been given back: we may be ended at any await
         self._leases: dict[str, float] = {}  # whom this process listens to, and since when it has said so
 
     async def tick(self) -> float:
@@ -182,11 +183,12 @@ class _Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._leases:
+        held = [*self._reading, *(f"listen {peer}" for peer in self._leases)]
+        if held:
             try:
                 async with self._store.writing() as tx:
-                    for peer in self._leases:
-                        await jobs.release_lease(tx, f"listen {peer}", self._holder)
+                    for name in held:
+                        await jobs.release_lease(tx, name, self._holder)
             except Unavailable as why:
                 log.info("leases are left to run out: %s", why)
 
@@ -194,6 +196,7 @@ class _Worker:
         elsewhere = False
         for turn in turns:
             lease = (turn.lease, self._holder)
+            self._reading.add(turn.lease)
             async with self._store.writing() as tx:
                 now = await tx.now()
                 if not await _is_due(tx, turn, now):
@@ -207,6 +210,7 @@ class _Worker:
             finally:
                 async with self._store.writing() as tx:
                     await jobs.release_lease(tx, *lease)
+                self._reading.discard(turn.lease)
         if elsewhere:
             await asyncio.sleep(LONGEST_TICK)  # before looking whether the other process is done
 
