@@ -128,7 +128,7 @@ MUTANTS = (
     Mutant("parts-marked-are-not", _MARKINGS, 'if value.get("granular_markings"):', "if False:"),
     Mutant("company-is-redacted-alone", _JUDGING, "    _follow_incidents(docket)\n", ""),
     Mutant("one-hop-too-far", _JUDGING, "if lineage.hops > limit:", "if lineage.hops > limit + 1:"),
-    Mutant("what-nobody-names-stays", _JUDGING, "State.OUT if id_ in free - needed else state", "state"),
+    Mutant("what-nobody-names-stays", _JUDGING, "State.OUT if id_ in gone else state", "state"),
     Mutant(
         "nothing-waits-for-a-person", _SUBJECTS, 'if self.court.settings.release == "automatic" or', "if True or"
     ),

@@ -1,5 +1,7 @@
 """What the proofs found once, and a story for each that a person can read."""
 
+from datetime import timedelta
+
 from scene import ALLOW_ANY, NODE, START, identity_of
 from tocsin.stix.markings import Tlp
 from tocsin.stix.objects import from_micros, keyed_id, make_object, stix_time
@@ -129,3 +131,95 @@ async def test_what_nobody_published_says_on_whose_side_an_observable_is_to_no_r
     assert "192.0.2.7" in str(before)
     await scene.make((scene.incident(), "incident"), (make_object(address), "attacker"))
     assert await scene.seen("a") == before
+
+
+# --- creators ------------------------------------------------------------------------------------------------
+
+GAMMA_ONLY = "rules: [{id: gamma, match: {origin: gamma}, then: allow, reason: what gamma tells}]"
+
+
+def _definition(creator: str) -> dict[str, object]:
+    return {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": keyed_id(b"elsewhere", "marking-definition", "one"),
+        "created": stix_time(START),
+        "created_by_ref": creator,
+        "definition_type": "statement",
+        "definition": {"statement": "for members"},
+        "name": "members",
+    }
+
+
+def _note(creator: str, *about: str) -> dict[str, object]:
+    return {
+        "type": "note",
+        "spec_version": "2.1",
+        "id": keyed_id(b"elsewhere", "note", *about),
+        "created": stix_time(START),
+        "modified": stix_time(START),
+        "created_by_ref": creator,
+        "content": "seen",
+        "object_refs": list(about),
+        "object_marking_refs": [Tlp.GREEN.marking],
+    }
+
+
+def _tool(name: str, creator: str) -> dict[str, object]:
+    return {
+        "type": "tool",
+        "spec_version": "2.1",
+        "id": keyed_id(b"elsewhere", "tool", name),
+        "created": stix_time(START),
+        "modified": stix_time(START),
+        "created_by_ref": creator,
+        "name": name,
+        "object_marking_refs": [Tlp.GREEN.marking],
+    }
+
+
+async def test_no_definition_that_nothing_names_lets_in_an_identity_that_another_peer_refers_to(scene):
+    await scene.apply({"a": {"readers": ["gamma", "acme"]}}, {"a": GAMMA_ONLY})
+    hidden = identity_of("Delta")
+    await scene.receive("gamma", _tool("hammer", hidden["id"]))
+    await scene.receive("beta", hidden, _definition(hidden["id"]))
+    assert not await scene.seen("a")
+    await scene.receive("gamma", hidden)  # its own word of the creator
+    assert set(await scene.seen("a")) == {hidden["id"], _tool("hammer", "")["id"], Tlp.GREEN.marking}
+
+
+async def test_who_repeats_what_another_tells_adds_no_creator_to_it(scene):
+    await scene.apply({"a": {"readers": ["gamma", "acme"]}}, {"a": GAMMA_ONLY})
+    delta = identity_of("Delta")
+    other = identity_of("Delta", at=START + timedelta(days=1)) | {"description": "told by beta alone"}
+    tool = _tool("hammer", delta["id"])
+    await scene.receive("gamma", delta, tool)
+    before = await scene.seen("a")
+    await scene.receive("beta", other, tool)
+    assert await scene.seen("a") == before
+    await scene.receive("beta", identity_of("Delta", at=START + timedelta(days=2)) | {"description": "again"})
+    assert await scene.seen("a") == before
+
+
+async def test_an_identity_that_names_itself_stays_though_a_second_peer_brings_it(scene):
+    await scene.apply({"a": {"readers": ["gamma", "acme"]}}, {"a": GAMMA_ONLY})
+    delta = identity_of("Delta")
+    delta["created_by_ref"] = delta["id"]
+    await scene.receive("gamma", delta)
+    await scene.receive("beta", delta, identity_of("Epsilon", delta["id"]))
+    assert set(await scene.seen("a")) == {delta["id"], Tlp.GREEN.marking}
+
+
+async def test_two_of_ours_that_name_each_other_become_whole_together_when_what_they_wait_for_arrives(scene):
+    await scene.apply({"a": {"release": "automatic", "readers": ["acme"]}}, {"a": ALLOW_ANY})
+    missing = identity_of("Delta")
+    incident = scene.incident()
+    first, second = _tool("hammer", NODE.identity), _tool("anvil", NODE.identity)
+    one = _note(NODE.identity, first["id"], missing["id"])
+    two = _note(NODE.identity, second["id"], one["id"])
+    one["object_refs"] = [*one["object_refs"], two["id"]]
+    made = [(make_object(value), "other") for value in (first, second, one, two)]
+    await scene.make((incident, "incident"), *made)
+    assert not {one["id"], two["id"]} & (await scene.seen("a")).keys()  # they stand as copies
+    await scene.receive("beta", missing)
+    assert {one["id"], two["id"]} <= (await scene.seen("a")).keys()

@@ -18,7 +18,7 @@ from tocsin.sharing.newcomers import Newcomers
 from tocsin.sharing.node import OURS
 from tocsin.sharing.subjects import Court, Lineage, Subject, load_subjects
 from tocsin.stix.markings import kind_of_marking, marked
-from tocsin.stix.objects import FREE_TYPES, ID, keyed_id, named
+from tocsin.stix.objects import FREE_TYPES, ID, STATEMENTS, keyed_id, named
 from tocsin.store import copies, objects, releases
 from tocsin.store.copies import CopyLink
 from tocsin.store.objects import HeldVersion
@@ -116,6 +116,32 @@ class _Case:
         return self.lineage.newest.value if self.lineage is not None else {}
 
     @property
+    def names(self) -> frozenset[str]:
+        return self.lineage.newest.names if self.lineage is not None else frozenset()
+
+    def speakers(self, standing: Mapping[str, Standing]) -> set[str]:
+        """On whose word it enters: who is heard; of what an error keeps as it stands, everybody who vouches."""
+        if self.lineage is None:
+            return set()
+        here = standing.get(self.subject.id)
+        if not isinstance(self.decision, Stuck) or here is None:
+            return {self.lineage.party_id}
+        seqs = {version.seq for version in here.versions.values()}
+        return {one.party_id for one in self.subject.lineages if any(v.seq in seqs for v in one.versions)}
+
+    @property
+    def pruned(self) -> bool:
+        """Whether this collection no longer keeps what is heard. Who is named as creator is kept for that; what
+        was made with an incident comes and goes with it."""
+        lineage = self.lineage
+        return (
+            lineage is not None
+            and lineage.newest.seq in self.subject.pruned
+            and not self.free
+            and not lineage.anchors
+        )
+
+    @property
     def anchors(self) -> frozenset[str]:
         return self.lineage.anchors if self.lineage is not None else frozenset()
 
@@ -128,7 +154,7 @@ class _Case:
 
     @property
     def best(self) -> State:
-        if self.barred:
+        if self.barred or (self.pruned and self.subject.type in STATEMENTS):
             return State.OUT
         match self.decision:
             case Whole():
@@ -153,8 +179,9 @@ class _Docket:
     standing: dict[str, Standing] = field(default_factory=dict)  # by the id that stands: original's or copy's
     # who is named as creator, and on whose word: only those parties' own account of the identity is free
     creators: dict[str, set[str]] = field(default_factory=dict)
-    created_before: set[str] = field(default_factory=set)  # of those, whom something that stands names
-    unneeded: set[str] = field(default_factory=set)  # identities that turned out to be nobody's creator here
+    # the same of what stands and is not judged here; and the definitions that it names
+    created_elsewhere: dict[str, set[str]] = field(default_factory=dict)
+    named_elsewhere: set[str] = field(default_factory=set)
     newcomers: Newcomers = field(default_factory=Newcomers)  # what enters whole without being judged here
 
     def stands(self, id_: str) -> State:
@@ -188,8 +215,9 @@ async def judge(
         return []
     await _open_cases(tx, docket, asked)
     _follow_incidents(docket)
+    await _look_elsewhere(tx, docket)
     settled, made = _settle(docket)
-    states = await _drop_unnamed(tx, docket, settled.states, made)
+    states = _drop_unnamed(docket, settled.states, made)
     verdicts = [
         _verdict(docket, case, states[id_], made.get(id_), settled.waits_for.get(id_, frozenset()))
         for id_, case in docket.cases.items()
@@ -247,7 +275,6 @@ async def _open_cases(tx: Transaction, docket: _Docket, asked: Collection[str]) 
         subjects |= await load_subjects(tx, docket.court, wave, docket.standing)
         identities = [id_ for id_ in wave if subjects[id_].type == "identity" and not subjects[id_].constant]
         known = await releases.creators_standing(tx, docket.court.collection_id, identities)
-        docket.created_before |= set(known)
         again = _note_creators(docket, known)
         opened = [id_ for id_ in wave if subjects[id_].lineages or id_ in asked]
         for id_ in opened:
@@ -274,12 +301,14 @@ async def _unopened(
     opened: Container[str],
     anchors: Set[str] = frozenset(),
 ) -> list[str]:
-    """What is named and does not stand here, and what something was made with: whoever is not opened yet."""
+    """What is named and does not stand whole here, and what something was made with: whoever is not opened yet.
+
+    What stands as a copy, for want of something, may become whole together with what names it."""
     if names:
         names = names | {docket.court.node.identity}
     unopened = sorted(id_ for id_ in names | anchors if id_ not in opened)
     await _look_up_standing(tx, docket, unopened)
-    return [id_ for id_ in unopened if id_ in anchors or docket.stands(id_) is State.OUT]
+    return [id_ for id_ in unopened if id_ in anchors or docket.stands(id_) is not State.WHOLE]
 
 
 def _speaking(docket: _Docket, ids: Iterable[str]) -> dict[str, set[str]]:
@@ -377,7 +406,7 @@ def _hear(docket: _Docket, subject: Subject, lineage: Lineage) -> _Hearing:
     if subject.constant and subject.type not in FREE_TYPES:
         return _Hearing(lineage, Whole(()), free=True)  # who speaks for this node is told to everybody who asks
     naming = docket.creators.get(subject.id, set()) - {OURS}
-    free = subject.constant or (lineage.party_id in naming and subject.id not in docket.unneeded)
+    free = subject.constant or lineage.party_id in naming
     if far := _travelled_too_far(court, subject, lineage):
         return _Hearing(lineage, Deny((far,)))
     value, provenance = lineage.newest.value, lineage.provenance
@@ -394,6 +423,7 @@ def _hear(docket: _Docket, subject: Subject, lineage: Lineage) -> _Hearing:
 
 
 _TAKEN_BACK = Reason("withdrawn", "a person took it back; it stays out until it is published by name")
+_PRUNED = Reason("pruned", "this collection no longer keeps it; it stays out until it is published by name")
 _REVOKED = Reason("revoked", "its creator revoked it: that enters every log that holds the id, and no other")
 
 
@@ -489,22 +519,48 @@ def _following(docket: _Docket, hearing: _Hearing) -> _Hearing:
 def _settle(docket: _Docket) -> tuple[Settled, dict[str, RedactedCopy]]:
     """Closure and copies together, until nothing has to be heard again.
 
-    A copy that cannot be made is out, and so is what names it whole. Where the source that is heard comes to
-    nothing, the next one is: nobody keeps out what others may say by saying more himself. Who is named as creator
-    by nothing that enters is free no longer. A case goes through each of its sources once, so it ends.
+    A copy that cannot be made is out, and so is what names it whole. Who is named as creator by nothing that
+    enters on the same word is out too, unless a rule lets him in. Where the source that is heard comes to
+    nothing, the next one is: nobody keeps out what others may say by saying more himself. A case goes through
+    each of its sources once, so it ends.
     """
     named_here = {target for case in docket.cases.values() for target in _may_name(case)}
     standing = {id_: docket.stands(id_) for id_ in named_here}
+    unfounded: set[str] = set()
     while True:
-        settled = settle(_candidates(docket), standing)
+        settled = settle(_candidates(docket, unfounded), standing)
         made, failed = _copies(docket, settled.states)
+        heard = False
         for id_, state in settled.states.items():
             case = docket.cases[id_]
             if (state is State.OUT or case.barred) and case.others:
                 case.hear_the_next()
-                failed = True
-        if not failed and not _no_longer_free(docket, settled.states):
-            return settled, made
+                heard = True
+        if heard:
+            unfounded.clear()  # what is heard now may found what nothing did
+        if heard or failed:
+            continue
+        fresh = _unfounded(docket, settled.states, made)
+        if not fresh:
+            break
+        unfounded |= fresh
+        for id_ in fresh:
+            _judge_as_anybodys(docket, docket.cases[id_])
+    for id_ in unfounded:
+        case = docket.cases[id_]
+        if case.free and case.lineage is not None:
+            case.hearing = _by_rule(docket, case.lineage)
+    return settled, made
+
+
+def _judge_as_anybodys(docket: _Docket, case: _Case) -> None:
+    """A creator of nothing that enters may still be let in by a rule, as anybody's identity."""
+    if case.lineage is not None and (hearing := _by_rule(docket, case.lineage)).allowed:
+        case.others.insert(0, hearing)
+
+
+def _by_rule(docket: _Docket, lineage: Lineage) -> _Hearing:
+    return _Hearing(lineage, docket.court.precedents.decide(lineage.newest.value, lineage.provenance))
 
 
 def _copies(docket: _Docket, states: Mapping[str, State]) -> tuple[dict[str, RedactedCopy], bool]:
@@ -532,30 +588,45 @@ def _may_name(case: _Case) -> set[str]:
     return found
 
 
-def _no_longer_free(docket: _Docket, states: Mapping[str, State]) -> bool:
-    """Judge as anybody's the identities that entered as creators of what then did not enter itself."""
-    speaking = {
-        case.lineage.newest.creator
-        for id_, case in docket.cases.items()
-        if case.lineage is not None and states[id_] is State.WHOLE and case.lineage.newest.creator
-    }
-    speaking |= docket.newcomers.creators.keys()
-    fresh = {
-        id_
-        for id_, case in docket.cases.items()
-        if case.free
-        and not case.subject.constant
-        and states[id_] is not State.OUT
-        and id_ not in speaking
-        and id_ not in docket.created_before
-    }
-    docket.unneeded |= fresh
-    for id_ in fresh:
-        docket.cases[id_] = _case(docket, docket.cases[id_].subject)
-    return bool(fresh)
+def _unfounded(docket: _Docket, states: Mapping[str, State], made: Mapping[str, RedactedCopy]) -> set[str]:
+    """The identities that entered as creators of what then did not enter itself, or not on the same word."""
+    free = [id_ for id_, case in docket.cases.items() if case.free and not case.subject.constant]
+    if not any(states[id_] is not State.OUT for id_ in free):
+        return set()
+    founded = _founded(docket, states, made)
+    return {id_ for id_ in free if states[id_] is not State.OUT and id_ not in founded}
 
 
-def _candidates(docket: _Docket) -> Iterable[Candidate]:
+def _founded(docket: _Docket, states: Mapping[str, State], made: Mapping[str, RedactedCopy]) -> set[str]:
+    """What stands for its own sake, and beside it what needs no rule: the constants that it names, and the creator
+    of what enters whole, on the word of who tells of both."""
+    entering = {id_ for id_, state in states.items() if state is not State.OUT}
+    free = {id_ for id_ in entering if docket.cases[id_].free}
+    constant = {id_ for id_ in free if docket.cases[id_].subject.constant}
+    told_by = {id_: case.lineage.party_id for id_ in free if (case := docket.cases[id_]).lineage is not None}
+
+    def beside(id_: str) -> set[str]:
+        case = docket.cases[id_]
+        found = set(named(made[id_].value) if id_ in made else case.names) & constant
+        creator = case.lineage.newest.creator if case.lineage is not None else None
+        if creator in told_by and states[id_] is State.WHOLE:
+            found |= {creator} if told_by[creator] in case.speakers(docket.standing) else set()
+        return found
+
+    wave = entering - free
+    wave |= constant & (docket.newcomers.names | docket.named_elsewhere | docket.created_elsewhere.keys())
+    for named_by in (docket.newcomers.creators, docket.created_elsewhere):
+        wave |= {id_ for id_, party_id in told_by.items() if party_id in named_by.get(id_, ())}
+    wave |= {id_ for id_ in free - wave if _stands_by_rule(docket, docket.cases[id_])}
+    founded: set[str] = set()
+    while wave:
+        founded |= wave
+        wave = {name for id_ in wave for name in beside(id_)} - founded
+    return founded
+
+
+def _candidates(docket: _Docket, unfounded: Set[str]) -> Iterable[Candidate]:
+    back = _coming_back(docket)
     for id_, case in docket.cases.items():
         lineage = case.lineage
         if lineage is None or isinstance(case.decision, Stuck):
@@ -563,12 +634,33 @@ def _candidates(docket: _Docket) -> Iterable[Candidate]:
             continue
         yield Candidate(
             id=id_,
-            best=case.best,
+            best=State.OUT if id_ in unfounded else case.best,
             targets=case.targets,
             ours=lineage.ours and case.subject.type not in FREE_TYPES,
             as_posted=lineage.provenance.posted_here,
-            anchors=lineage.anchors,
+            anchors=lineage.anchors or back.get(id_, frozenset()),
         )
+
+
+def _coming_back(docket: _Docket) -> dict[str, frozenset[str]]:
+    """With what each thing that was pruned may stand again: with what names it and was not pruned itself, or comes
+    back in turn."""
+    gone = {id_ for id_, case in docket.cases.items() if case.pruned and case.subject.type not in STATEMENTS}
+    if not gone:
+        return {}
+    naming: dict[str, set[str]] = {id_: set() for id_ in gone}
+    for id_, case in docket.cases.items():
+        for target in case.targets & gone - {id_}:
+            naming[target].add(id_)
+    wave = [id_ for id_, case in docket.cases.items() if not case.pruned and case.best is not State.OUT]
+    reached = set(wave)
+    while wave:
+        targets = set().union(*(docket.cases[id_].targets for id_ in wave))
+        wave = sorted(targets & gone - reached)
+        reached |= set(wave)
+    entered = gone & docket.newcomers.names
+    nothing = frozenset({""})  # no id, so it never stands
+    return {id_: frozenset(naming[id_]) if id_ in reached else nothing for id_ in gone - entered}
 
 
 def _copy(docket: _Docket, case: _Case, states: Mapping[str, State]) -> RedactedCopy:
@@ -619,32 +711,24 @@ def _rewriting(docket: _Docket, states: Mapping[str, State]) -> Callable[[str], 
     return rewrite
 
 
-async def _drop_unnamed(
-    tx: Transaction, docket: _Docket, states: Mapping[str, State], made: Mapping[str, RedactedCopy]
+async def _look_elsewhere(tx: Transaction, docket: _Docket) -> None:
+    """What the rest of the collection names: what is judged here counts by how it will stand."""
+    here = docket.court.collection_id
+    judged = [*docket.cases, *(link.copy_id for id_ in docket.cases if (link := docket.links.get(id_)))]
+    free = [id_ for id_, case in docket.cases.items() if any(one.free for one in (case.hearing, *case.others))]
+    definitions = sorted(id_ for id_ in free if id_.partition("--")[0] in FREE_TYPES)
+    creators = sorted(set(free) - set(definitions))
+    docket.named_elsewhere = await releases.named_by_standing(tx, here, definitions, without=judged)
+    docket.created_elsewhere = await releases.creators_standing(tx, here, creators, without=judged)
+
+
+def _drop_unnamed(
+    docket: _Docket, states: Mapping[str, State], made: Mapping[str, RedactedCopy]
 ) -> dict[str, State]:
     """What needs no rule stands only as long as something that stands for its own sake names it."""
-    entering = {id_ for id_, state in states.items() if state is not State.OUT}
-    free = {id_ for id_ in entering if docket.cases[id_].free}
-
-    def names(id_: str) -> Set[str]:
-        if id_ in made:
-            return named(made[id_].value)
-        lineage = docket.cases[id_].lineage
-        return lineage.newest.names if lineage is not None else frozenset()
-
-    wave = docket.newcomers.names.union(*(names(id_) for id_ in entering - free))
-    # what is judged here counts by how it will stand, the rest of the collection by how it stands
-    judged = [*states, *(link.copy_id for id_ in states if (link := docket.links.get(id_)))]
-    here = docket.court.collection_id
-    definitions = sorted(id_ for id_ in free if id_.partition("--")[0] in FREE_TYPES)
-    wave |= await releases.named_by_standing(tx, here, definitions, without=judged)
-    wave |= set(await releases.creators_standing(tx, here, sorted(free - set(definitions)), without=judged))
-    wave |= {id_ for id_ in free if _stands_by_rule(docket, docket.cases[id_])}
-    needed: set[str] = set()
-    while wave:
-        needed |= wave
-        wave = {name for id_ in wave & free for name in names(id_)} - needed
-    return {id_: State.OUT if id_ in free - needed else state for id_, state in states.items()}
+    free = {id_ for id_, state in states.items() if state is not State.OUT and docket.cases[id_].free}
+    gone = free - _founded(docket, states, made) if free else free
+    return {id_: State.OUT if id_ in gone else state for id_, state in states.items()}
 
 
 def _stands_by_rule(docket: _Docket, case: _Case) -> bool:
@@ -675,6 +759,8 @@ def _verdict(
         reasons = (*reasons, Reason("closure", f"it names what does not stand whole here: {missing}"))
     elif state is State.OUT and case.best is not State.OUT and case.anchors:
         reasons = (*reasons, Reason("company", "the incident that it was made with does not stand here"))
+    if case.pruned and state is State.OUT:
+        reasons = (*reasons, _PRUNED)
     return Verdict(
         subject=case.subject,
         lineage=case.lineage,
@@ -706,7 +792,11 @@ def _entering(docket: _Docket, case: _Case) -> tuple[HeldVersion, ...]:
         kept = [
             version
             for version in older
-            if version.seq in stands or isinstance(court.precedents.decide(version.value, provenance), Whole)
+            if version.seq in stands
+            or (
+                version.seq not in case.subject.pruned
+                and isinstance(court.precedents.decide(version.value, provenance), Whole)
+            )
         ]
     return (*kept, newest)
 
