@@ -109,6 +109,44 @@ async def test_a_peer_and_a_writer_who_bring_it_again_are_refused_with_the_reaso
     assert answer.outcome == "stored"
 
 
+async def test_a_writer_is_told_that_it_was_erased_only_where_it_once_stood(scene):
+    rules = "{id: i, match: {type: identity}, then: allow, reason: x}"
+    writers = {"readers": ["beta"], "writers": ["writer", "rival"]}
+    unnamed = (
+        f"rules: [{rules}, {{id: r, match: {{type: identity}}, then: redact, redact: [narrative], reason: x}}]"
+    )
+    policies = {"c": ALLOW_ANY, "d": f"rules: [{rules}]", "e": unnamed}
+    await scene.apply(dict.fromkeys(policies, writers), policies)
+    known, copied = identity_of("known"), identity_of("copied") | {"description": "free text"}
+    await scene.post("writer", "c", known)
+    (told,) = await scene.post("writer", "e", copied)
+    assert told.message.startswith("redacted")
+    await erase(scene, known["id"], copied["id"])
+    nobodys = relationship(known["id"], copied["id"], NODE.identity) | {"created_by_ref": identity_of("me")["id"]}
+    (silence,) = await scene.post("rival", "d", nobodys)
+    assert silence.outcome == "failure"
+    for key, poster, value, message in (
+        ("c", "writer", known, erasures.REFUSAL),
+        ("c", "rival", known, erasures.REFUSAL),  # he can read it in the log
+        ("d", "writer", known, silence.message),
+        ("d", "rival", known, silence.message),
+        ("e", "writer", copied, erasures.REFUSAL),
+        ("e", "rival", copied, silence.message),
+        ("c", "rival", copied, erasures.REFUSAL),  # it went on into that one
+        ("d", "writer", copied, silence.message),
+    ):
+        (answer,) = await scene.post(poster, key, value)
+        where = (key, poster, value["name"])
+        assert (*where, answer.outcome, answer.message) == (*where, "failure", message)
+        (imposter,) = await scene.post(poster, "d", value | {"created_by_ref": NODE.identity})
+        assert "in the name of this node" in imposter.message  # as of any other id
+    assert not {known["id"], copied["id"]} & {
+        *await scene.seen("c"),
+        *await scene.seen("d"),
+        *await scene.seen("e"),
+    }
+
+
 async def test_what_everything_names_and_what_was_never_here_is_not_erased(scene):
     await scene.apply(AUTO, {"c": ALLOW_ALL_OURS})
     for id_ in (NODE.identity, Tlp.GREEN.marking):

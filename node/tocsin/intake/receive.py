@@ -16,12 +16,13 @@ from typing import Literal, NamedTuple
 
 from tocsin.errors import BadInput
 from tocsin.policy.configuration import Configuration
+from tocsin.policy.decide import SILENCE
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release_before, sit
 from tocsin.stix.canonical import LIMITS, Limits, peek
 from tocsin.stix.objects import ObjectVersion, from_micros, read_object, version_key
 from tocsin.stix.validate import problems
-from tocsin.store import audit, copies, erasures, objects, parties, postings, releases
+from tocsin.store import acknowledgements, audit, copies, erasures, objects, parties, postings, releases
 from tocsin.store.objects import HeldVersion, Source, Word
 from tocsin.store.parties import Party
 from tocsin.store.transaction import Transaction
@@ -122,7 +123,13 @@ async def receive_posts(
 ) -> list[Posted]:
     """Take in what a writer posts into collection `key`: the writer's release, which only policy judges.
 
-    What the writer is told depends on nothing outside that collection's log. The caller commits.
+    What the writer is told depends on nothing outside that collection's log. So of an id that was erased here he
+    hears so only where it once stood in this very collection, whole, or as a copy of what he himself posted. Any
+    other writer is answered in the words of a policy that says nothing of it: that it is unwelcome he may know, as
+    of any rule of the node's people, but not that it was ever held, nor whose it was. A success without effect
+    would hide even that, until he reads the collection; but what is answered 202 is kept (G1).
+
+    The caller commits.
     """
     courts = await sit(tx, configuration, node)
     waiting = await _waiting_for(tx, offered)
@@ -267,19 +274,23 @@ async def _take(
         allowed=allowed,
     )
     erased = await erasures.erased(tx, ids)
+    known = await _known_here(tx, party, collection_id, erased) if posted else erased
     entering: list[int] = []
     versions: list[ObjectVersion] = []
     let_in: dict[str, list[ObjectVersion]] = {}
     for index, item in enumerate(offered):
         if item.version is None or item.refusal is not None:
             continue
-        if item.version.id in erased:
+        if item.version.id in known:
             answers[index] = _received("refused", item.version, erasures.REFUSAL)
             continue
         earlier = let_in.setdefault(item.version.id, [])
         answers[index] = door.claims_too_much(item.version, item.hops, earlier)
         if answers[index] is None:
             earlier.append(item.version)
+            if item.version.id in erased:
+                answers[index] = _received("refused", item.version, f"{SILENCE.rule}: {SILENCE.text}")
+                continue
             entering.append(index)
             versions.append(item.version)
     stored = await objects.add_versions(tx, versions, received=now)
@@ -287,15 +298,30 @@ async def _take(
     words: dict[int, Word] = {}
     for index, version, one in zip(entering, versions, stored, strict=True):
         word = door.word(version, one.seq, offered[index].hops, now, let_in[version.id])
-        known = any(_same_word(word, source) for source in said.get(one.seq, ()))
-        known = known or one.seq in words  # twice in one offer
-        remark = "" if known else door.remark(version, word)
-        answers[index] = _received("duplicate" if known else "stored", version, remark, one.version)
+        again = any(_same_word(word, source) for source in said.get(one.seq, ()))
+        again = again or one.seq in words  # twice in one offer
+        remark = "" if again else door.remark(version, word)
+        answers[index] = _received("duplicate" if again else "stored", version, remark, one.version)
         words[one.seq] = word
     await objects.set_words(tx, [*door.outspoken(versions, now), *words.values()])
     names = [(one.seq, version.named) for version, one in zip(versions, stored, strict=True) if one.new]
     await objects.note_references(tx, names)
     return [answer for answer in answers if answer is not None]
+
+
+async def _known_here(tx: Transaction, party: Party, collection_id: str, erased: Collection[str]) -> set[str]:
+    """Those of the erased ids that a writer of this collection may know from its log."""
+    if not erased:
+        return set()
+    links = await copies.copies_of(tx, collection_id, erased)
+    logged = await acknowledgements.shown(tx, collection_id, [*erased, *(link.copy_id for link in links.values())])
+    posted = await postings.postings(tx, collection_id, erased)
+    return {
+        id_
+        for id_ in erased
+        if id_ in logged
+        or (id_ in links and links[id_].copy_id in logged and id_ in posted and posted[id_].party_id == party.id)
+    }
 
 
 async def _posted_by(tx: Transaction, collection_id: str, ids: Sequence[str]) -> dict[str, str]:

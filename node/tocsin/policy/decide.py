@@ -28,6 +28,8 @@ from tocsin.settings import CollectionSettings
 from tocsin.stix.markings import Tlp, marked, tlp_from_word
 from tocsin.stix.objects import FREE_TYPES
 
+SILENCE = Reason("silence", "no rule allows it")
+
 
 def decide(
     policy: Policy,
@@ -160,7 +162,7 @@ def _verdict(
     allows = tuple(rule.said for rule in applied if rule.then == "allow")
     could_allow = bool(allows) or any(rule.then == "allow" for rule, _ in in_error)
     if needs_allow and not could_allow:
-        return Deny((Reason("silence", "no rule allows it"),))
+        return Deny((SILENCE,))
     if in_error:
         return Stuck(tuple(reason for _, reason in in_error))
     redacting = [rule for rule in applied if rule.then == "redact"]
