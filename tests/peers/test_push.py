@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import multiprocessing
+import os
 import re
+import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,8 +16,10 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+import pushing_process
 from neighbours import QUICK, Neighbour, listening, neighbour
 from test_pull_from_a_foreign_server import medallion as medallion_server
+from test_worker import until
 from tocsin.errors import BadFile
 from tocsin.peers import push as pushing
 from tocsin.peers.push import PushReport, push_once
@@ -31,7 +36,7 @@ from zoo import COLLECTION, FOLDER, TAXII, Animal, an_offer, animal, http
 HIDE_VICTIMS = """
 rules:
   - {id: any, match: {origin: any}, then: allow, reason: whatever comes}
-  - {id: hidden, match: {origin: any, type: incident, stage: attempt}, then: redact, redact: [victim], reason: hidden}
+  - {id: hide, match: {origin: any, type: incident, stage: attempt}, then: redact, redact: [victim], reason: no}
 """
 
 
@@ -101,8 +106,8 @@ async def asking(url: str):
 
 
 async def shown(url: str) -> list[tuple[str, str]]:
-    """Id and version of everything that medallion has, from its manifest: it cannot list objects where an extension
-    definition is among them, whose `version` it takes for a date."""
+    """Id and version of everything that medallion has, from its manifest: it cannot list objects where an
+    extension definition is among them, whose `version` it takes for a date."""
     found: list[tuple[str, str]] = []
     params = {"match[version]": "all", "limit": "20"}
     async with asking(url) as client:
@@ -248,6 +253,7 @@ class Shelf:
     refuses: set[str] = field(default_factory=set)
     deletes: bool = True
     names_refusals: bool = True
+    once: bool = False  # what it has already it refuses, as medallion does
     whole: bool = False  # one bad object makes it refuse all
     later: int = 0  # looks at a status until it is complete
     troubles: list[Callable[[bytes], bytes]] = field(
@@ -285,13 +291,17 @@ class Shelf:
 
     def take(self, body: bytes) -> bytes:
         values = json.loads(body)["objects"]
-        bad = [value for value in values if value["id"] in self.refuses]
+        bad = [
+            value
+            for value in values
+            if value["id"] in self.refuses or (self.once and (value["id"], _version(value)) in self.has)
+        ]
         if bad and self.whole:
             return http(422, {"title": "No", "description": "one is not to our taste", "http_status": "422"})
         for value in values:
             if value not in bad:
-                self.has[value["id"], value.get("modified", value.get("created", ""))] = value
-        failures = [{"id": value["id"], "version": value["modified"], "message": "not our\nkind"} for value in bad]
+                self.has[value["id"], _version(value)] = value
+        failures = [{"id": value["id"], "version": _version(value), "message": "not our\nkind"} for value in bad]
         status = {
             "id": "5a1d1f6e-0000-4000-8000-000000000001",
             "status": "pending" if self.later else "complete",
@@ -312,6 +322,10 @@ class Shelf:
         for key in found:
             del self.has[key]
         return http(200, b"") if found else http(404, {})
+
+
+def _version(value: dict[str, Any]) -> str:
+    return value.get("modified") or value.get("created", "")
 
 
 @pytest_asyncio.fixture
@@ -426,6 +440,51 @@ async def test_a_503_in_the_middle_loses_nothing_and_is_waited_out(alpha, shelf)
     assert sorted(server.has) == await standing(alpha)
 
 
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that start at once: forked from one that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pushing_process"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # 3.11's fork server is not told by itself
+        yield context
+
+
+@pytest.mark.parametrize("once", [False, True], ids=["takes it again", "refuses it again"])
+async def test_kills_lose_nothing_and_double_nothing(tmp_path, make_database, shelf, processes, once):
+    zoo, server = shelf
+    server.once, server.room = once, 6000
+    url = make_database("sqlite")
+    async with neighbour("Alpha", tmp_path / "alpha", url) as alpha:
+        ids = await on_shelf(alpha, zoo, 60)
+        kills = 0
+        while True:
+            process = processes.Process(target=pushing_process.push, args=(str(alpha.home.path), url))
+
+            def dies_at(when: str, process=process):
+                def answer(body: bytes) -> bytes:
+                    found = server.take(body) if when == "stored" else b""
+                    process.kill()
+                    return found
+
+                return answer
+
+            server.troubles = [server.take, dies_at("stored" if kills % 2 else "arrived")]
+            process.start()
+            await asyncio.to_thread(process.join)
+            if process.exitcode == 0:
+                break
+            kills += 1
+            if kills == 3:
+                await take_back(alpha, *ids[:5])
+        server.troubles = []
+        report = await push(alpha, "Theirs")
+        assert (report.state, report.added, report.refused) == ("in step", 0, 0)
+        assert kills >= 4
+        assert sorted(server.has) == await standing(alpha)
+        assert await kept_out(alpha, "Theirs") == {}
+
+
 async def test_a_status_is_asked_for_until_it_is_complete(alpha, shelf):
     zoo, server = shelf
     server.later = 3
@@ -505,21 +564,26 @@ async def test_the_worker_pushes_what_is_due_and_the_status_says_how_it_stands(a
     stop = asyncio.Event()
     running = asyncio.create_task(run(alpha.store, alpha.home, alpha.node, stop, QUICK))
     try:
-        async with asyncio.timeout(20):
-            while len(server.has) < len(await standing(alpha)) - 1:
-                await asyncio.sleep(0.05)
-            (late,) = await alpha.make_many(1, "late")
-            while late not in {id_ for id_, _ in server.has}:
-                await asyncio.sleep(0.05)
-            while (status := await how_it_stands(alpha)).words != "in step":
-                await asyncio.sleep(0.05)
+        await until(lambda: all_but_one(alpha, server))
+        (late,) = await alpha.make_many(1, "late")
+        await until(lambda: all_but_one(alpha, server))
+        await until(lambda: stands(alpha, "in step"))
     finally:
         stop.set()
         await running
-    (pushed,) = status.pushed
+    assert late in {id_ for id_, _ in server.has}
+    (pushed,) = (await how_it_stands(alpha)).pushed
     assert (pushed.ours, pushed.wanted, pushed.remote_id) == ("regional", "Theirs", COLLECTION)
     assert (pushed.counts["added"], pushed.counts["refused"]) == (len(server.has), 1)
     assert [(row.object_id, row.reason) for row in pushed.exceptions] == [(ids[1], "not our kind")]
+
+
+async def all_but_one(node: Neighbour, server: Shelf) -> bool:
+    return len(server.has) == len(await standing(node)) - 1
+
+
+async def stands(node: Neighbour, words: str) -> bool:
+    return (await how_it_stands(node)).words == words
 
 
 async def how_it_stands(node: Neighbour):

@@ -39,6 +39,7 @@ from tocsin.taxii.client import PeerAnswered, PeerClient, RemoteCollection, read
 log = logging.getLogger(__name__)
 
 MOST_AT_A_TIME = 200  # objects of one envelope
+MOST_LOOKED_FOR = 20  # refused versions of one envelope; each is a request, and what is done is noted after them
 PATIENCE = 60.0  # seconds until a server must have dealt with an envelope
 _OF_THE_BODY = frozenset({400, 413, 422})  # answers for which one of several objects may be to blame
 _ANOTHER_TIME = frozenset({401, 408, 429, 500, 502, 503, 504})  # answers that say nothing of what was asked
@@ -273,6 +274,8 @@ class _Pushing:
         ends = _matched(part, named, verdict)
         if ends is None:
             return None if len(part) > 1 else [await self._end(target, part[0], named[0], "without a reason")]
+        if target.collection.can_read and sum(end is not None for end in ends) > MOST_LOOKED_FOR:
+            return None
         return [
             end if end is None else await self._end(target, row, name, end)
             for row, name, end in zip(part, named, ends, strict=True)
