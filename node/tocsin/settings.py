@@ -148,7 +148,8 @@ class PeerSettings(PartySettings):
 class CollectionSettings(Strict):
     """One collection. With `direct` it is for one reader, and holds what a person shared with him by name.
 
-    `approvals`: how many persons must publish the same version before it enters.
+    `approvals`: how many persons must publish the same version before it enters. `retention`: how long it keeps
+    what was released; for ever, if not given.
     """
 
     id: str | None = None
@@ -160,6 +161,7 @@ class CollectionSettings(Strict):
     unmarked: TlpWord = "amber+strict"
     release: Literal["by-hand", "automatic"] = "by-hand"
     approvals: Annotated[int, Field(ge=1, le=5)] = 1
+    retention: Annotated[Seconds, Field(ge=1)] | None = None
     direct: bool = False
     policy: Name = ""
     was: Name | None = None

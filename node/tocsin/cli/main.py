@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, str] = {
     "quarantine": "quarantine",
     "erase": "erase",
     "disclosures": "disclosures",
+    "retention": "retention",
     "audit": "keep",
 }
 

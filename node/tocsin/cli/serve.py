@@ -84,7 +84,7 @@ def _server(here: Session, limits: LimitSettings, started: Callable[[], None]) -
 
     from tocsin.app import make_app, serving
     from tocsin.peers import worker
-    from tocsin.sharing import schedule
+    from tocsin.sharing import retention, schedule
     from tocsin.taxii.body import ALLOWANCE
 
     class Server(uvicorn.Server):
@@ -98,6 +98,7 @@ def _server(here: Session, limits: LimitSettings, started: Callable[[], None]) -
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(worker.run(here.store, here.home, here.node, asyncio.Event()))
             tasks.create_task(schedule.run(here.store, here.node))
+            tasks.create_task(retention.run(here.store, here.node))
 
     app = make_app(here.store, here.home, worker=work, allowance=ALLOWANCE.under(limits))
     return Server(uvicorn.Config(app, **serving(limits, log_config=None, log_level="warning", access_log=False)))

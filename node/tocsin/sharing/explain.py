@@ -10,6 +10,7 @@ from tocsin.sharing.judging import Verdict, judge, name_kinds
 from tocsin.sharing.node import Node
 from tocsin.sharing.subjects import Court
 from tocsin.store import parties, records, releases, withdrawals
+from tocsin.store import pruned as prunes
 from tocsin.store.transaction import Transaction
 from tocsin.store.withdrawals import EVERYWHERE, Withdrawal
 
@@ -40,10 +41,11 @@ async def explain(
     back = (await withdrawals.withdrawals(tx, [object_id])).get(object_id, {})
     people = {party.id: party for party in await parties.parties(tx)}
     made_here = any(one.object_id == object_id for one in await records.belonging_to(tx, [object_id]))
+    pruning = await prunes.collections_with_pruned(tx)
     found = []
     for name in configuration.settings.collections:
         if name in rows and (key is None or name == key):
-            court = Court(configuration, node, name, rows[name], people)
+            court = Court(configuration, node, name, rows[name], people, rows[name] in pruning)
             verdicts = await name_kinds(tx, await judge(tx, court, [object_id]), posted=True)
             here = back.get(rows[name]) or back.get(EVERYWHERE)
             wanted = wanting(configuration, {name: rows[name]}) if made_here or here else {}

@@ -7,13 +7,14 @@ judging goes on until nothing changes any more.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence, Set
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from tocsin.errors import Unavailable
 from tocsin.policy.closure import State
 from tocsin.policy.configuration import Configuration
-from tocsin.policy.decision import Reason
+from tocsin.policy.decision import Deny, Reason
 from tocsin.policy.redact import without_dates_hash
 from tocsin.sharing.judging import RedactedCopy, Verdict, judge, rank
 from tocsin.sharing.newcomers import Newcomers, of_no_concern, tell_apart
@@ -22,14 +23,17 @@ from tocsin.sharing.subjects import Court
 from tocsin.stix.objects import make_object, next_version
 from tocsin.store import audit, copies, objects, parties, publications, records, releases
 from tocsin.store import configuration as applied
+from tocsin.store import pruned as prunes
 from tocsin.store.copies import CopyLink
 from tocsin.store.objects import Word
 from tocsin.store.releases import Entry, Standing
 from tocsin.store.transaction import Transaction
 
-What = Literal["whole", "redacted", "revoked", "withdrawn", "unchanged", "withheld", "waiting", "held", "stuck"]
+What = Literal[
+    "whole", "redacted", "revoked", "withdrawn", "pruned", "unchanged", "withheld", "waiting", "held", "stuck"
+]
 
-MOVED: frozenset[What] = frozenset({"whole", "redacted", "revoked", "withdrawn"})
+MOVED: frozenset[What] = frozenset({"whole", "redacted", "revoked", "withdrawn", "pruned"})
 
 
 class Outcome(NamedTuple):
@@ -75,8 +79,9 @@ async def sit(tx: Transaction, configuration: Configuration, node: Node) -> tupl
     if await applied.in_force_sha256(tx) != configuration.sha256:
         raise Unavailable("another configuration has just come into force")
     people = {party.id: party for party in await parties.parties(tx)}
+    pruning = await prunes.collections_with_pruned(tx)
     return tuple(
-        Court(configuration, node, key, rows[key], people)
+        Court(configuration, node, key, rows[key], people, rows[key] in pruning)
         for key in configuration.settings.collections
         if key in rows
     )
@@ -109,17 +114,41 @@ async def release_before(
     return outcomes
 
 
-async def _release_in(tx: Transaction, court: Court, asked: list[str], now: int) -> list[Outcome]:
+_EXPIRED = Reason("retention", "it was released longer ago than this collection keeps anything")
+
+
+async def prune(tx: Transaction, court: Court, object_ids: Iterable[str], now: int) -> list[Outcome]:
+    """Take out of one collection what it no longer keeps, and what cannot stand there without.
+
+    That is no withdrawal: readers keep what they hold. What is ours and names them becomes a copy that does not;
+    what is another's and names them goes with them. The court sits already (`sit`).
+    """
+    court = replace(court, has_pruned=True)
+    asked = dict.fromkeys(object_ids)
+    verdicts = [one for one in await judge(tx, court, asked) if one.id in asked and one.stands is not State.OUT]
+    gone = [replace(one, state=State.OUT, decision=Deny((_EXPIRED,)), reasons=(_EXPIRED,)) for one in verdicts]
+    return await _release_in(tx, court, [], now, gone)
+
+
+async def _release_in(
+    tx: Transaction, court: Court, asked: list[str], now: int, pruning: Sequence[Verdict] = ()
+) -> list[Outcome]:
+    """Judge and carry out, wave by wave; or, where `pruning`, carry that out, and then what follows from it."""
     found: dict[str, Outcome] = {}
     stuck: list[Reason] = []
     asked_for = frozenset(asked)
     wave = asked
-    while wave:
+    first = list(pruning)
+    while wave or first:
         newcomers, rest = await tell_apart(tx, court, wave)
-        verdicts = await judge(tx, court, rest, newcomers)
+        verdicts = first or await judge(tx, court, rest, newcomers)
+        first = []
         entries, outcomes = _let_in(court, newcomers)
         for verdict in verdicts:
             written, outcome = await _carry_out(tx, court, verdict, now)
+            if pruning:
+                written = [one._replace(op="prune") if one.op == "withdraw" else one for one in written]
+                outcome = outcome._replace(what="pruned") if outcome.what == "withdrawn" else outcome
             entries += written
             outcomes.append(outcome)
             if verdict.stuck:
@@ -178,10 +207,13 @@ async def _note_what_was_let_in(tx: Transaction, court: Court, verdicts: list[Ve
     await publications.note_released(tx, court.collection_id, let_in, now)
 
 
+_LEAVING = ("withdraw", "prune")
+
+
 async def _let_go(tx: Transaction, court: Court, verdicts: list[Verdict], entries: list[Entry], now: int) -> None:
     """What follows from leaving: a copy, or a bare revocation, was kept for this log alone; and what a person
     holds waits for that person again, though it was let in when it was held."""
-    seqs = {entry.version_seq for entry in entries if entry.op == "withdraw" and entry.version_seq is not None}
+    seqs = {entry.version_seq for entry in entries if entry.op in _LEAVING and entry.version_seq is not None}
     ours = [
         (seq, source)
         for seq, sources in (await objects.sources(tx, seqs)).items()

@@ -20,9 +20,11 @@ from tocsin.policy.rules import Policy
 from tocsin.settings import CollectionSettings
 from tocsin.sharing.node import OURS, Node
 from tocsin.stix.objects import FREE_TYPES
-from tocsin.store import objects, publications, records, withdrawals
+from tocsin.store import copies, objects, publications, records, withdrawals
+from tocsin.store import pruned as prunes
 from tocsin.store.objects import HeldVersion, Source
 from tocsin.store.parties import Party
+from tocsin.store.pruned import Pruned
 from tocsin.store.publications import Publication
 from tocsin.store.records import Belonging
 from tocsin.store.releases import Standing
@@ -44,6 +46,7 @@ class Court:
     key: str
     collection_id: str
     people: Mapping[str, Party] = field(repr=False)
+    has_pruned: bool = False  # whether it ever stopped keeping anything: else nobody has to ask what
     settings: CollectionSettings = field(init=False)
     policy: Policy = field(init=False)
     readers: tuple[Reader, ...] = field(init=False)
@@ -88,7 +91,8 @@ class Subject:
 
     `lineages`: one for each source that counts here; none when there is nothing to judge, and then `pending` says
     whether something of ours waits. `side`: whose it is, where an incident that it was made with says so.
-    `constant`: what everything of ours names. `taken_back`: a person took it back from this collection.
+    `constant`: what everything of ours names. `taken_back`: a person took it back from this collection. `pruned`:
+    the numbers of the versions that this collection no longer keeps.
     """
 
     id: str
@@ -98,6 +102,7 @@ class Subject:
     side: Side | None
     constant: bool
     taken_back: bool = False
+    pruned: frozenset[int] = frozenset()
     victims: tuple[str, ...] = ()  # of an incident of ours, where this collection's policy asks for pseudonyms
 
 
@@ -116,10 +121,16 @@ async def load_subjects(
         for one in await records.belonging_to(tx, sorted(incidents)):
             if one.role == "victim":
                 victims.setdefault(one.incident_id, []).append(one.object_id)
-    hearing = _Hearing(court, words, assessed, back, victims)
+    pruned = await _no_longer_kept(tx, court, ids) if court.has_pruned else {}
+    hearing = _Hearing(court, words, assessed, back, victims, pruned=pruned)
     return {
         id_: hearing.subject(id_, offered.get(id_, []), belongings.get(id_, []), standing.get(id_)) for id_ in ids
     }
+
+
+async def _no_longer_kept(tx: Transaction, court: Court, ids: Sequence[str]) -> dict[str, Pruned]:
+    links = await copies.copies_of(tx, court.collection_id, ids)
+    return await prunes.pruned(tx, court.collection_id, {id_: link.copy_id for id_, link in links.items()}, ids)
 
 
 _SIDES: Mapping[str, Side] = {
@@ -147,6 +158,7 @@ class _Hearing:
     words: Mapping[tuple[str, str, str], Publication]
     assessed: set[str]
     withdrawn: Mapping[str, Mapping[str, Withdrawal]]
+    pruned: Mapping[str, Pruned] = field(kw_only=True)
     victims: Mapping[str, Sequence[str]]
 
     def subject(
@@ -162,17 +174,39 @@ class _Hearing:
         # of whom it is said only where that incident may be heard: else what waits would show in what stands
         heard = [one for one in belongings if covers[one.incident_id].upto is not None]
         sides = {_SIDES[one.role] for one in heard if one.role in _SIDES}
+        lineages = tuple(self._lineages(id_, versions, covers, standing, constant=constant))
         return Subject(
             id=id_,
             type=kind,
-            lineages=tuple(self._lineages(id_, versions, covers, standing, constant=constant)),
+            lineages=lineages,
             pending=("held" if held else "waiting") if waits else "",
             side=next((side for side in _BY_SIDE if side in sides), None),
             constant=constant,
             taken_back=not constant
             and not {self.court.collection_id, withdrawals.EVERYWHERE}.isdisjoint(self.withdrawn.get(id_, ())),
+            pruned=frozenset() if constant else self._no_longer_kept(id_, lineages, set(covers)),
             victims=tuple(self.victims.get(id_, ())),
         )
+
+    def _no_longer_kept(self, id_: str, lineages: Sequence[Lineage], incidents: set[str]) -> frozenset[int]:
+        """The versions that were pruned here, and those older; not if a person published the object by name since.
+
+        A copy was made of what was known by then, and so was the content that stood of an observable.
+        """
+        found = self.pruned.get(id_)
+        if found is None:
+            return frozenset()
+        words = [word for incident in {*incidents, id_} for word in self._words(incident, id_)]
+        if any(word.state == "published" and word.decided > found.at for word in words):
+            return frozenset()
+        gone = {
+            version.seq
+            for lineage in lineages
+            for version in lineage.versions
+            if (version.versioned and found.version_key is not None and version.version_key <= found.version_key)
+            or ((not version.versioned or found.as_copy) and version.received <= found.at)
+        }
+        return frozenset(gone if found.wholly else gone - {lineage.newest.seq for lineage in lineages})
 
     def _cover(self, incident: str, id_: str) -> _Cover:
         """How far one incident of ours lets an object that was made with it into this collection.

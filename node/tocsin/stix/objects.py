@@ -24,6 +24,22 @@ TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,30})?Z\Z", re.
 # STIX 2.1 §2.9: what names other objects ends in `_ref` or `_refs`; these stand in objects that enter with
 # whatever names them, without a rule of their own.
 FREE_TYPES = frozenset({"marking-definition", "extension-definition"})
+# What says that something happened or was seen, in contrast to the things of which it speaks.
+STATEMENTS = frozenset(
+    {
+        "grouping",
+        "incident",
+        "indicator",
+        "language-content",
+        "malware-analysis",
+        "note",
+        "observed-data",
+        "opinion",
+        "relationship",
+        "report",
+        "sighting",
+    }
+)
 
 
 Path = tuple[str | int, ...]

@@ -256,6 +256,14 @@ release = Table(
     ),
     # what stands of an object is found by its versions: an index of random ids would cost more than all others
     Index("ix_release_version_seq_collection_id", "version_seq", "collection_id"),
+    # what a log no longer keeps: empty where no collection has a retention
+    Index(
+        "ix_release_prune",
+        "collection_id",
+        "object_id",
+        sqlite_where=text("op = 'prune'"),
+        postgresql_where=text("op = 'prune'"),
+    ),
 )
 
 # Which redacted copy stands for which original in which collection: private, stored once made, never served.
