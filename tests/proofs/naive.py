@@ -16,6 +16,7 @@ from tocsin.stix.effects import EXTENSION_CREATOR, EXTENSION_ID
 LEVELS = ("clear", "green", "amber", "amber+strict", "red")
 TLP = {"94868c89": 0, "bab4a63c": 1, "55d920b0": 2, "939a9414": 3, "e828b379": 4}
 TLP |= {"613f2e26": 0, "34098fce": 1, "f88d31f6": 2, "5e57c739": 4}
+SPEAKING = ("note", "opinion", "report", "grouping")
 DEFINITIONS = ("marking-definition", "extension-definition")
 TABLE = json.loads((Path(__file__).parents[2] / "extensions/effects/redaction-groups.json").read_text())["types"]
 SIDES = {"victim": "victim", "observable": "victim", "reporter": "reporter", "attacker": "attacker"}
@@ -191,6 +192,8 @@ class Naive:
             name for name in table["required"] if name not in ("type", "spec_version", "id", "created", "modified")
         ]
         if one.form == "closed":
+            if kind in SPEAKING and not all(shown_refs([ref], here) for ref in value["object_refs"]):
+                return False  # its words are about what is hidden too
             return all(shown_refs(value[name], here) for name in needs if name.endswith(("_ref", "_refs")))
         withheld = table.get("withheld", {})
         by_side = withheld.get("side", {})

@@ -100,6 +100,9 @@ _REQUIRED: Mapping[str, frozenset[str]] = {
 }
 
 
+_ABOUT_OTHERS = frozenset({"note", "opinion", "report", "grouping"})
+
+
 def closed_copy(
     value: Mapping[str, Any], *, id: str, creator: str, rewrite: Callable[[str], str | None]
 ) -> tuple[dict[str, Any], list[str]]:
@@ -109,10 +112,13 @@ def closed_copy(
     the digits of the original's id in a generated name give way to the copy's. Returns the copy and what it
     leaves out. Raises CopyImpossible when a reference is missing that the type cannot do without (network
     traffic names at least one end), and for a translation of what does not stand whole: it would tell in
-    another language what is left out there.
+    another language what is left out there. So would the words of a note, an opinion, a report or a grouping on
+    something that does not stand at all.
     """
     if value["type"] == "language-content" and rewrite(str(value["object_ref"])) != value["object_ref"]:
         raise CopyImpossible("it translates what does not stand whole here")
+    if value["type"] in _ABOUT_OTHERS and any(rewrite(str(ref)) is None for ref in value["object_refs"]):
+        raise CopyImpossible("it speaks of what does not stand here")
     omitted: list[str] = []
     copy = {key: _rewritten(key, member, rewrite, omitted) for key, member in value.items()}
     copy = {key: member for key, member in copy.items() if member is not None}
