@@ -214,7 +214,8 @@ async def _carry_out(tx: Transaction, proposed: Configuration, node: Node, now: 
     await audit.append(tx, "applied", proposed.sha256, {"before": current}, now)
     ids = await _keep_parties_and_collections(tx, proposed, now)
     await keep_own_objects(tx, node, proposed.settings.node, now)
-    outcomes = await release(tx, proposed, node, await _everything(tx, ids.values()), now=now)
+    everything = await _everything(tx, ids.values())
+    outcomes = await release(tx, proposed, node, everything, now=now, only_moved=True)
     shelves = []
     plans = []
     for key, collection in proposed.settings.collections.items():

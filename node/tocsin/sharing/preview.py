@@ -77,9 +77,14 @@ def moved_in(key: str, outcomes: Iterable[Outcome]) -> dict[str, tuple[State, St
 async def by_reader(tx: Transaction, shelves: Sequence[Shelf]) -> tuple[ReaderPlan, ...]:
     """What changes for each reader, in order of name, once everything has been carried out in this transaction."""
     names = sorted(set().union(*(one.readers_before | one.readers_after for one in shelves if one.in_motion)))
-    changing = {name: await _changing(tx, shelves, name) for name in names}
-    shown = await _shown(tx, shelves, set().union(*changing.values()))
-    plans = [_plan(name, shelves, changing[name], shown) for name in names]
+    reading = {name: [one for one in shelves if name in one.readers_before | one.readers_after] for name in names}
+    changing = {name: await _changing(tx, reading[name], name) for name in names}
+    asked: dict[str, set[str]] = {}
+    for name in names:
+        for shelf in reading[name]:
+            asked.setdefault(shelf.id, set()).update(changing[name])
+    shown = {one.id: await _shown(tx, one, asked[one.id]) for one in shelves if one.id in asked}
+    plans = [_plan(name, reading[name], changing[name], shown) for name in names]
     return tuple(one for one in plans if one.moves or one.starts or one.stops)
 
 
@@ -88,8 +93,7 @@ async def _changing(tx: Transaction, shelves: Sequence[Shelf], name: str) -> set
     found: set[str] = set()
     for shelf in shelves:
         reads, will_read = name in shelf.readers_before, name in shelf.readers_after
-        if reads or will_read:
-            found |= shelf.moved.keys()
+        found |= shelf.moved.keys()
         if reads != will_read:
             standing = await releases.standing_ids(tx, shelf.id)
             originals = await copies.originals_of(tx, standing)
@@ -105,20 +109,26 @@ class _Shown:
     copy_id: str | None
 
 
-async def _shown(tx: Transaction, shelves: Sequence[Shelf], ids: Set[str]) -> Mapping[str, Mapping[str, _Shown]]:
-    """By collection id and original id; absent = it does not stand there, nor did it ever as a copy."""
-    found: dict[str, dict[str, _Shown]] = {}
-    for shelf in shelves:
-        links = await copies.copies_of(tx, shelf.id, ids)
-        asked = [*ids, *(link.copy_id for link in links.values())]
-        standing = await releases.standing(tx, shelf.id, asked)
-        here = found.setdefault(shelf.id, {})
-        for id_ in ids:
-            copy_id = links[id_].copy_id if id_ in links else None
-            if id_ in standing:
-                here[id_] = _Shown(State.WHOLE, copy_id)
-            elif copy_id is not None:
-                here[id_] = _Shown(State.COPY if copy_id in standing else State.OUT, copy_id)
+async def _shown(tx: Transaction, shelf: Shelf, ids: Set[str]) -> Mapping[str, _Shown]:
+    """By original id; absent = it does not stand there, nor did it ever as a copy.
+
+    How those stand that moved there is known, and only the ids of their copies are asked for.
+    """
+    links = {id_: link.copy_id for id_, link in (await copies.copies_of(tx, shelf.id, ids)).items()}
+    left = ids - shelf.moved.keys()
+    standing: set[str] = set()
+    if left:
+        asked = {*left, *(links[id_] for id_ in left if id_ in links)}
+        standing = asked & set(await releases.standing_ids(tx, shelf.id))
+    found = {}
+    for id_ in ids:
+        copy_id = links.get(id_)
+        if id_ in shelf.moved:
+            found[id_] = _Shown(shelf.moved[id_][1], copy_id)
+        elif id_ in standing:
+            found[id_] = _Shown(State.WHOLE, copy_id)
+        elif copy_id is not None:
+            found[id_] = _Shown(State.COPY if copy_id in standing else State.OUT, copy_id)
     return found
 
 

@@ -60,13 +60,15 @@ async def release(
     *,
     now: int,
     keys: Collection[str] | None = None,
+    only_moved: bool = False,
 ) -> list[Outcome]:
     """Judge the objects for every collection (or those of `keys`) and write what changes into the logs.
 
     `now` is the clock in microseconds. The outcomes speak of the objects asked for, and of others only where
-    something changed for them.
+    something changed for them; with `only_moved` of those alone where something did.
     """
-    return await release_before(tx, await sit(tx, configuration, node), object_ids, now=now, keys=keys)
+    courts = await sit(tx, configuration, node)
+    return await release_before(tx, courts, object_ids, now=now, keys=keys, only_moved=only_moved)
 
 
 async def sit(tx: Transaction, configuration: Configuration, node: Node) -> tuple[Court, ...]:
@@ -95,6 +97,7 @@ async def release_before(
     now: int,
     keys: Collection[str] | None = None,
     posted_into: str | None = None,
+    only_moved: bool = False,
 ) -> list[Outcome]:
     """The same as `release`, by courts that sit already.
 
@@ -110,7 +113,8 @@ async def release_before(
     for court in courts:
         if keys is None or court.key in keys:
             all_of_it = court.key == posted_into or court.hears_others
-            outcomes += await _release_in(tx, court, asked if all_of_it else left, now)
+            found = await _release_in(tx, court, asked if all_of_it else left, now)
+            outcomes += [one for one in found if one.what in MOVED] if only_moved else found
     return outcomes
 
 

@@ -55,6 +55,16 @@ def read_json(raw: bytes, limits: Limits = LIMITS) -> Any:
     return _read_strictly(raw, limits) if quick is None else quick[0]
 
 
+def read_kept(raw: bytes) -> Any:
+    """The value of a text that `read_json` has read before, without looking again for what it refuses."""
+    if b"\\" in raw:
+        return read_json(raw)
+    try:
+        return _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return read_json(raw)  # what is no longer as it was read is refused in its words
+
+
 def read_hashed(raw: bytes, limits: Limits = LIMITS) -> tuple[Any, str]:
     """The value of one JSON text as `read_json` gives it, and its `content_hash`. Raises BadInput alike."""
     value, form = _read_quickly(raw, limits) or (_read_strictly(raw, limits), None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, cast
 
 from tocsin.errors import NotFound
-from tocsin.stix.canonical import read_json
+from tocsin.stix.canonical import read_kept
 from tocsin.stix.objects import ObjectVersion, creator_of, named
 
 Say = Literal["put", "withdraw", "revoke"]
@@ -33,8 +33,19 @@ class Source(NamedTuple):
 
 
 @dataclass(slots=True)
+class Told:
+    """What a version says of others and of itself, looked up once in a transaction however often it is read there:
+    each collection reads it anew to judge it."""
+
+    names: frozenset[str]
+    creator: str | None
+    revoked: bool
+
+
+@dataclass(slots=True)
 class HeldVersion:
-    """One version as kept here. `sources`: the live ones, nearest first; `value` is parsed when first read.
+    """One version as kept here. `sources`: the live ones, nearest first; `value` is parsed when it is read, and
+    kept only of what came into being just now: a judgement of everything has all versions at hand.
 
     `raw` is empty once the content was forgotten. Nobody changes one; it is not frozen because that makes each
     three times as dear, and envelopes have a thousand.
@@ -52,23 +63,34 @@ class HeldVersion:
     raw: bytes = field(repr=False)
     sources: tuple[Source, ...] = ()
     _value: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
-    _names: frozenset[str] | None = field(default=None, repr=False, compare=False)
+    _told: Told | None = field(default=None, repr=False, compare=False)
+    _told_before: dict[str, Told] | None = field(default=None, repr=False, compare=False)  # by hash
 
     @property
     def value(self) -> Mapping[str, Any]:
         """The object. Raises NotFound when its content was forgotten."""
-        if self._value is None:
-            if not self.raw:
-                raise NotFound(f"the content of {self.id}, version {self.version}, is no longer kept")
-            self._value = cast(Mapping[str, Any], read_json(self.raw))
-        return self._value
+        if self._value is not None:
+            return self._value
+        if not self.raw:
+            raise NotFound(f"the content of {self.id}, version {self.version}, is no longer kept")
+        return cast(Mapping[str, Any], read_kept(self.raw))
+
+    @property
+    def told(self) -> Told:
+        """What it says, looked up once. Raises NotFound as `value` does."""
+        if self._told is None:
+            before = self._told_before if self._told_before is not None else {}
+            if self.sha256 not in before:
+                value = self.value
+                names = frozenset(named(value))
+                before[self.sha256] = Told(names, creator_of(value), value.get("revoked") is True)
+            self._told = before[self.sha256]
+        return self._told
 
     @property
     def names(self) -> frozenset[str]:
-        """Every object that it names (`stix.objects.named`), looked up once."""
-        if self._names is None:
-            self._names = frozenset(named(self.value))
-        return self._names
+        """Every object that it names (`stix.objects.named`)."""
+        return self.told.names
 
     @property
     def object(self) -> ObjectVersion:
@@ -78,11 +100,11 @@ class HeldVersion:
 
     @property
     def revoked(self) -> bool:
-        return self.value.get("revoked") is True
+        return self.told.revoked
 
     @property
     def creator(self) -> str | None:
-        return creator_of(self.value)
+        return self.told.creator
 
     @property
     def authentic(self) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Integer, Select, and_, cast, exists, func, li
 
 from tocsin.stix.objects import ObjectVersion, from_micros, version_key
 from tocsin.store import bulk
-from tocsin.store.held import HeldVersion, Say, Source, nearest_first
+from tocsin.store.held import HeldVersion, Say, Source, Told, nearest_first
 from tocsin.store.question import Lists, Question
 from tocsin.store.tables import object_version, reference, release, source
 from tocsin.store.transaction import Transaction, in_batches
@@ -165,7 +165,7 @@ async def _insert(
                 received=received,
                 raw=version.raw,
                 _value=version.value,
-                _names=frozenset(version.named),
+                _told=Told(frozenset(version.named), version.creator, version.revoked),
             )
         )
 
@@ -311,7 +311,7 @@ async def offered(tx: Transaction, ids: Iterable[str]) -> dict[str, list[HeldVer
         rows = await _OFFERED.ask(tx, ids=asked)
         heard = await sources(tx, [row[0] for row in rows])
         for row in rows:
-            version = _held(row, heard.get(row[0], ()))
+            version = _held(row, heard.get(row[0], ()), tx.told)
             found.setdefault(version.id, []).append(version)
     return found
 
@@ -361,7 +361,7 @@ _SAID = Question(_said)
 async def _versions(tx: Transaction, wanted: Select[Any]) -> list[HeldVersion]:
     rows = (await tx.connection.execute(wanted)).all()
     heard = await sources(tx, [row.seq for row in rows])
-    return [_held(row, heard.get(row.seq, ())) for row in rows]
+    return [_held(row, heard.get(row.seq, ()), tx.told) for row in rows]
 
 
 _HELD = tuple(
@@ -382,7 +382,7 @@ _HELD = tuple(
 _OFFERED = Question(_all_offered)
 
 
-def _held(row: Sequence[Any], heard: Iterable[Source]) -> HeldVersion:
+def _held(row: Sequence[Any], heard: Iterable[Source], told_before: dict[str, Told]) -> HeldVersion:
     seq, id_, type_, version, version_key_, sha256, versioned, spec_version, received, raw = row
     return HeldVersion(
         seq=seq,
@@ -396,6 +396,7 @@ def _held(row: Sequence[Any], heard: Iterable[Source]) -> HeldVersion:
         received=received,
         raw=raw or b"",
         sources=tuple(source for source in heard if source.live),
+        _told_before=told_before,
     )
 
 

@@ -35,7 +35,7 @@ from tocsin.errors import BadInput, NotFound, Refused, Unavailable
 from tocsin.stix.canonical import dump_json
 from tocsin.store.behind import Line
 from tocsin.store.glance import Glance, Glances, PostgresqlGlances, SqliteGlances
-from tocsin.store.held import Fresh
+from tocsin.store.held import Fresh, Told
 from tocsin.store.inline import READER, WRITER
 from tocsin.store.log import Head
 from tocsin.store.migrations import Revision, revision_of, upgrade
@@ -71,6 +71,7 @@ class Transaction:
     _now: int | None = None
     _written: int = 0
     fresh: Fresh = field(default_factory=Fresh, repr=False)  # what came into being in it
+    told: dict[str, Told] = field(default_factory=dict, repr=False)  # what contents read in it say, by hash
     heads: dict[str, Head] = field(default_factory=dict, repr=False)  # of the logs that it holds, by collection
 
     @property
