@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from scene import ALLOW_ANY, NODE, START, identity_of
 from tocsin.stix.markings import Tlp
 from tocsin.stix.objects import from_micros, keyed_id, make_object, stix_time
@@ -223,3 +225,52 @@ async def test_two_of_ours_that_name_each_other_become_whole_together_when_what_
     assert not {one["id"], two["id"]} & (await scene.seen("a")).keys()  # they stand as copies
     await scene.receive("beta", missing)
     assert {one["id"], two["id"]} <= (await scene.seen("a")).keys()
+
+
+# --- what a writer is told, and what of his is shown ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["one", "two", "three", "four"])  # by any order of the hashes
+async def test_what_waits_beside_a_post_never_shows_in_its_place(scene, word):
+    policy = "rules: [{id: any, match: {origin: any}, then: allow, reason: x}]"
+    await scene.apply({"a": WRITES}, {"a": policy})
+    missing = identity_of("Delta")
+    hidden = _note(missing["id"], missing["id"]) | {"content": f"what beta says: {word}"}
+    await scene.receive("beta", hidden)
+    assert hidden["id"] not in await scene.seen("a")
+    (*_, told) = await scene.post("writer", "a", missing, hidden | {"content": "what the writer says"})
+    assert (told.outcome, told.message) == ("success", "")
+    assert (await scene.seen("a"))[hidden["id"]]["content"] == "what the writer says"
+
+
+@pytest.mark.parametrize("word", ["one", "two", "three", "four"])
+async def test_no_hidden_account_of_a_creator_shows_in_place_of_the_writers(scene, word):
+    policy = """rules:
+      - {id: posts, match: {posted_here: true}, then: allow, reason: x}
+      - {id: notes, match: {origin: beta, type: note}, then: allow, reason: y}
+    """
+    await scene.apply({"a": WRITES}, {"a": policy})
+    delta = identity_of("Delta")
+    waiting = _note(delta["id"], identity_of("Missing")["id"])
+    await scene.receive("beta", delta | {"description": f"what beta says: {word}"}, waiting)
+    assert not await scene.seen("a")
+    await scene.post("writer", "a", delta | {"description": "the writer's"}, _tool("hammer", delta["id"]))
+    assert (await scene.seen("a"))[delta["id"]]["description"] == "the writer's"
+
+
+@pytest.mark.parametrize(
+    "let_in",
+    [
+        pytest.param("match: {origin: beta}", id="waiting-for-what-it-names"),
+        pytest.param('match: {origin: beta}, when: "size(stix.labels) > 0"', id="kept-out-by-an-error"),
+    ],
+)
+async def test_a_refused_writer_is_told_why_his_own_word_does_not_enter_and_nothing_of_what_waits(scene, let_in):
+    policy = f"rules: [{{id: theirs, {let_in}, then: allow, reason: x}}]"
+    await scene.apply({"a": WRITES}, {"a": policy})
+    missing = identity_of("Delta")["id"]
+    known, unknown = _note(missing, missing), _note(missing, identity_of("Epsilon")["id"])
+    await scene.receive("beta", known)
+    told = [one for value in (known, unknown) for one in await scene.post("writer", "a", value)]
+    assert [one.outcome for one in told] == ["failure", "failure"]
+    assert told[0].message == told[1].message

@@ -353,10 +353,15 @@ def _case(docket: _Docket, subject: Subject) -> _Case:
     allowed = [one for one in hearings if one.allowed]
     if len(allowed) > 1:
         allowed.sort(key=_order(docket, subject))
-    # where all are denied, a writer is told why his own is, and nothing of what others brought
-    hearings.sort(key=lambda one: one.lineage is None or not one.lineage.provenance.posted_here)
-    first, *others = final or allowed or hearings
+    # where nothing comes of what is allowed, a writer is told why his own is not, and nothing of others'
+    hearings.sort(key=lambda one: not _is_posted_here(one))
+    refused = [one for one in hearings if _is_posted_here(one) and not one.allowed]
+    first, *others = final or [*allowed, *refused] or hearings
     return _Case(subject, first, others if first.allowed else [])
+
+
+def _is_posted_here(hearing: _Hearing) -> bool:
+    return hearing.lineage is not None and hearing.lineage.provenance.posted_here
 
 
 def _keeps_what_stands(docket: _Docket, subject: Subject, hearings: list[_Hearing]) -> _Hearing | None:
@@ -365,6 +370,8 @@ def _keeps_what_stands(docket: _Docket, subject: Subject, hearings: list[_Hearin
     stuck = [one for one in hearings if isinstance(one.decision, Stuck)]
     if not stuck or (docket.stands(subject.id) is State.OUT and any(one.allowed for one in hearings)):
         return None
+    if docket.stands(subject.id) is State.OUT and any(_is_posted_here(one) for one in hearings):
+        return next((one for one in stuck if _is_posted_here(one)), None)  # a writer is told of his own alone
     if docket.stands(subject.id) is not State.WHOLE:
         return stuck[0]
     seqs = {version.seq for version in docket.standing[subject.id].versions.values()}
@@ -380,7 +387,8 @@ def _is_final(hearing: _Hearing) -> bool:
 
 def _order(docket: _Docket, subject: Subject) -> Callable[[_Hearing], tuple[Any, ...]]:
     """Which source is heard first: authentic before asserted, whatever came first; nobody's mere
-    assertion ends or redacts what others say; then the newest version, and of two contents the lower hash.
+    assertion ends or redacts what others say; then the newest version, and of two contents what was posted here,
+    for its writer is told of that and of nothing that waits beside it; then the lower hash.
 
     Of an observable, which has neither creator nor versions, the content that stands, and of one content whoever
     gave it to us before ourselves: else what we hold unpublished would show in what becomes of it.
@@ -396,7 +404,13 @@ def _order(docket: _Docket, subject: Subject) -> Callable[[_Hearing], tuple[Any,
         later_first = tuple(-ord(character) for character in newest.version_key)
         merely_says = (newest.revoked, isinstance(hearing.decision, Copy))
         authentic = provenance.authentic
-        return (not authentic, (False, False) if authentic else merely_says, (*later_first, 1), newest.sha256)
+        return (
+            not authentic,
+            (False, False) if authentic else merely_says,
+            (*later_first, 1),
+            not provenance.posted_here,
+            newest.sha256,
+        )
 
     return key
 
