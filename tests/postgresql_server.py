@@ -124,3 +124,11 @@ def _has_namespaces() -> bool:
         return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
         return False
+
+
+def client(name: str) -> Path:
+    """A program of the same package that speaks to a server. Raises NoPostgresql."""
+    program = _binaries() / name
+    if not program.exists():
+        raise NoPostgresql(f"{program} is not there")
+    return program

@@ -1,10 +1,19 @@
 """What is erased is gone from every file of the home, is asked back from readers, and does not come back."""
 
+import asyncio
 import json
 import sqlite3
+import subprocess
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
 
 from cli_node import SAMPLES
+from postgresql_server import NoPostgresql, PostgresqlServer, client, start
 from tocsin.store import erasures
+from tocsin.store.transaction import Store
 
 CANARY = "Quokkafjord Savings Cooperative"
 
@@ -82,3 +91,65 @@ def test_what_was_published_is_taken_back_first_and_files_that_name_it_are_liste
     assert left == 0
     assert {because for because, _ in kept} == {"asked"}
     assert len(kept) >= 2
+
+
+@pytest.fixture
+def durable_postgresql() -> Iterator[PostgresqlServer]:
+    """One that keeps what it commits, as commands insist on."""
+    try:
+        server = start(())
+    except NoPostgresql as why:
+        pytest.skip(f"no PostgreSQL: {why}")
+    yield server
+    server.stop()
+
+
+def test_no_byte_of_what_was_erased_is_left_in_a_dump_of_postgresql_or_its_tables(
+    node, durable_postgresql, tmp_path
+):
+    """Its log (WAL) is another matter, and said to be one."""
+    try:
+        pg_dump = client("pg_dump")
+    except NoPostgresql as why:
+        pytest.skip(f"no pg_dump: {why}")
+    url = durable_postgresql.url()
+    asyncio.run(Store.create(url))
+    node.edit("database: sqlite", f'database: "{url}"')
+    node.ok("apply", "--yes")
+    id_ = _with_canary(node, tmp_path / "records")
+    node("publish", id_, "--yes")
+
+    def dump() -> bytes:
+        return subprocess.run([pg_dump, "--inserts", url], capture_output=True, check=True).stdout
+
+    assert _told_in(dump(), CANARY)
+    _counted(url)  # as autovacuum does: statistics keep samples
+    done = node("erase", id_, "--because", "asked by the victim", "--yes")
+    assert (done.exit_code, "(WAL)" in done.stdout) == (3, True), done.output  # that log is left for a person
+    dumped = dump()
+    assert id_.encode() in dumped  # the fact is kept
+    assert not _told_in(dumped, CANARY)
+    tables = [file for file in (durable_postgresql.folder / "data/base").rglob("*") if file.is_file()]
+    assert tables
+    assert [file for file in tables if CANARY.encode() in file.read_bytes()] == []
+    assert "the record agrees" in node.ok("audit", "verify")
+
+
+def _told_in(dumped: bytes, words: str) -> bool:
+    """Whether a dump holds these words, in a text or in the digits of bytes."""
+    return words.encode() in dumped or words.encode().hex().encode() in dumped.lower()
+
+
+def _counted(url: str) -> None:
+    async def count() -> None:
+        parsed = make_url(url)
+        connection = await asyncpg.connect(
+            host=parsed.query["host"], user=parsed.username, database=parsed.database
+        )
+        try:
+            await connection.execute("ANALYZE")
+            await connection.execute("CHECKPOINT")
+        finally:
+            await connection.close()
+
+    asyncio.run(count())
