@@ -44,9 +44,13 @@ medallion = medallion_server  # a fixture is known here by the name that is defi
 
 
 @pytest_asyncio.fixture
-async def alpha(tmp_path, make_database):
-    async with neighbour("Alpha", tmp_path / "alpha", make_database("sqlite")) as node:
+async def alpha(request, tmp_path, make_database):
+    engine = getattr(request, "param", "sqlite")
+    async with neighbour("Alpha", tmp_path / "alpha", make_database(engine)) as node:
         yield node
+
+
+on_each = pytest.mark.parametrize("alpha", ["sqlite", "postgresql"], indirect=True)
 
 
 async def pushes_to(
@@ -390,6 +394,7 @@ async def test_envelopes_keep_to_what_they_take_in_bytes_and_in_number(alpha, sh
     assert {id_ for id_, _ in server.has} == {id_ for id_, _ in await standing(alpha)} - {large["id"]}
 
 
+@on_each
 async def test_what_cannot_be_deleted_there_is_listed_and_counts_as_cannot_be_told(alpha, shelf):
     zoo, server = shelf
     server.deletes = False
@@ -413,6 +418,7 @@ async def test_what_somebody_else_put_there_is_not_deleted(alpha, shelf):
     assert not any(line.startswith("DELETE") for line in server.asked)
 
 
+@on_each
 async def test_what_is_already_gone_there_counts_as_deleted(alpha, shelf):
     zoo, server = shelf
     ids = await on_shelf(alpha, zoo, 2)
@@ -422,6 +428,7 @@ async def test_what_is_already_gone_there_counts_as_deleted(alpha, shelf):
     assert (await push(alpha, "Theirs")).deleted == 1
 
 
+@on_each
 async def test_a_503_in_the_middle_loses_nothing_and_is_waited_out(alpha, shelf):
     zoo, server = shelf
     server.room = 4000

@@ -421,7 +421,7 @@ def sync(
             outcome = f"failed: {push.error}" if push.state == "failed" else f"{push.state}; {push.words}"
             say(f"{push.ours} to {push.peer}/{push.wanted}: {outcome}")
     if not reports and not pushed and not as_json:
-        say("Nothing is pulled from any peer, or pushed.")
+        say("Nothing is pulled from any peer. Nothing is pushed to any.")
     states = [*(report.state for report in reports), *(push.state for push in pushed)]
     failed = [state for state in states if state != "in step"]
     if failed:
