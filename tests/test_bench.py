@@ -47,3 +47,25 @@ def test_an_unknown_scenario_is_said_with_those_there_are():
     done = bench("ingest-1")
     assert done.returncode == 2
     assert "ingest-1000" in done.stderr
+
+
+def test_publishing_planning_and_applying_a_policy_gives_figures_and_goals(tmp_path):
+    file = tmp_path / "figures.json"
+    done = bench(
+        "policy", "--quick", "--engine", "sqlite", "--against", "bare", "--json", str(file), "--records", "30"
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(file.read_text())
+    figures = {(figure["case"], figure["target"]): figure for figure in said["figures"]}
+    assert set(figures) == {
+        ("publish", "tocsin-sqlite"),
+        ("plan", "tocsin-sqlite"),
+        ("apply", "tocsin-sqlite"),
+        ("polls alone", "tocsin-sqlite"),
+        ("polls beside plan", "tocsin-sqlite"),
+        ("polls beside apply", "tocsin-sqlite"),
+        ("publish", "bare-sqlite"),
+    }
+    assert all(figure["rate"] > 0 for figure in figures.values())
+    assert figures["publish", "tocsin-sqlite"]["count"] == 30
+    assert "policy: publish to 10 collections" in {goal["work"] for goal in said["goals"]}

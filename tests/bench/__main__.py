@@ -12,7 +12,7 @@ from tests.bench.bench import ENGINES, REFERENCES, Bench, Wanted
 from tests.bench.client import Broken
 from tests.bench.goals import is_node
 from tests.bench.measure import Figure
-from tests.bench.scenarios import growth, importing, ingest, memory, mixed, polling, reading
+from tests.bench.scenarios import growth, importing, ingest, memory, mixed, policy, polling, reading
 
 # `objects` is one of the `sizes`, so that scenarios share their collections
 QUICK = Wanted(
@@ -31,6 +31,7 @@ SCENARIOS: dict[str, tuple[str, Callable[[Bench], list[Figure]]]] = {
     "match-id": ("three objects by id: 1 and 8 clients", reading.match_id),
     "mixed": ("1 and 8 writers, alone and beside 8 pollers", mixed.mixed),
     "import": ("tocsin import veris, published too", importing.import_veris),
+    "policy": ("20 rules, 10 collections: publish, plan and apply over --records", policy.policy),
     "growth": ("reads and polls at each of --sizes", growth.growth),
     "memory": ("the most that the node holds, at the largest of --sizes", memory.memory),
 }

@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 from tests.bench import environments
 from tests.bench.corpus import Corpus, envelope
 from tests.bench.processes import NotStarted, free_port, launch, wait_for_port
-from tests.bench.targets import medallion, node, opentaxii
+from tests.bench.targets import judging, medallion, node, opentaxii
 from tests.bench.targets.bare import Bare, BarePostgresql, BareSqlite
 from tests.bench.targets.taxii import MEDIA_TYPE, TaxiiTarget
 from tests.postgresql_server import NoPostgresql, PostgresqlServer, start
@@ -90,6 +90,10 @@ class Bench:
     def node(self, engine: str, count: int = 0, use: str = "") -> TaxiiTarget:
         """A running node that holds the first `count` objects of the corpus; another one for another `use`."""
         return self._once(("node", engine, count, use), lambda: self._start_node(engine, count))
+
+    def judging(self, engine: str) -> TaxiiTarget:
+        """A running node with many rules for many collections, without any incident."""
+        return self._once(("judging", engine), lambda: self._start_judging(engine))
 
     def bare(self, engine: str, count: int = 0, use: str = "") -> Bare:
         """The bare database, with the same."""
@@ -193,6 +197,11 @@ class Bench:
         )
         self._settle(database)
         return started
+
+    def _start_judging(self, engine: str) -> TaxiiTarget:
+        database = "sqlite" if engine == "sqlite" else self.new_database()
+        pid = None if engine == "sqlite" else self.postgresql_pid
+        return judging.start(self.new_folder("judging"), engine, database, pid)
 
     def _start_bare(self, engine: str, count: int) -> Bare:
         if engine == "sqlite":

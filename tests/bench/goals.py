@@ -57,6 +57,9 @@ POLL_P99 = 0.005  # seconds, at 8 clients
 TENTHS = 1.2
 WRITER_SHARE = 0.5
 RECORDS = 1_500
+PUBLISHED = 1_500  # incidents/s to all collections, of a core
+JUDGED = 100_000  # objects
+JUDGING_SECONDS, PLANNING_SECONDS = 60, 30  # of CPU, for so many
 ANONYMOUS = 256 * MIB
 
 
@@ -70,6 +73,7 @@ def goals(figures: Sequence[Figure]) -> list[Goal]:
         *_growth(figures),
         *_mixed(index),
         *_rates(index),
+        *_policy(index),
         *_memory(figures),
     ]
 
@@ -128,10 +132,34 @@ def _rates(index: Index) -> Iterator[Goal]:
             yield Goal("import veris", target, "", ">=", RECORDS, figure.rate, "records/s")
 
 
+def _policy(index: Index) -> Iterator[Goal]:
+    """By CPU time, as others may use the machine; scaled to the number of objects that the goals speak of."""
+    for (scenario, case, target), figure in index.items():
+        if scenario != "policy" or not is_node(target) or not figure.cpu_per_thousand:
+            continue
+        if case == "publish":
+            found = 1000 / figure.cpu_per_thousand
+            yield Goal("policy: publish to 10 collections", target, "", ">=", PUBLISHED, found, "incidents/CPU s")
+        elif case == "plan":
+            yield from _judging("plan", target, PLANNING_SECONDS, figure.cpu_per_thousand)
+        elif case == "apply" and (plan := index.get((scenario, "plan", target))):
+            # the command shows its plan first
+            spent = max(figure.cpu_per_thousand - plan.cpu_per_thousand, 0.0)
+            yield from _judging("re-judge", target, JUDGING_SECONDS, spent)
+
+
+def _judging(work: str, target: str, wanted: float, per_thousand: float) -> Iterator[Goal]:
+    """`per_thousand` objects, each judged by ten collections: for so many in one collection, and in all ten."""
+    in_all = per_thousand * JUDGED / 1000
+    yield Goal(f"policy: {work} {JUDGED:,} in 1 collection", target, "", "<=", wanted, in_all / 10, "CPU s")
+    yield Goal(f"policy: {work} {JUDGED:,} in 10 collections", target, "", "<=", wanted, in_all, "CPU s")
+
+
 def _memory(figures: Iterable[Figure]) -> Iterator[Goal]:
     peaks: dict[tuple[str, str], int] = {}
     for figure in figures:
-        if is_node(figure.target) and figure.anonymous:
+        # a plan has in memory what it would change: it grows with that
+        if is_node(figure.target) and figure.anonymous and figure.scenario != "policy":
             work = f"{figure.scenario} {figure.case}".strip() if figure.scenario == "memory" else "all other work"
             key = (work, figure.target)
             peaks[key] = max(peaks.get(key, 0), figure.anonymous)
