@@ -134,7 +134,8 @@ async def plan(store: Store, proposed: Configuration, node: Node) -> Plan:
     """What the proposed configuration would do, found out by doing it in a transaction that is undone.
 
     So the plan is what would happen, with renames, new versions of our own identity, and all that references and
-    company bring about.
+    company bring about. Whoever writes waits as long as that takes, as with `apply`: in other processes up to the
+    time-out for a lock (`store.transaction`), then Unavailable, which is asked again. Readers are not held up.
     """
     found: Plan | None = None
     try:
