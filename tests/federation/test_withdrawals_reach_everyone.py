@@ -9,7 +9,7 @@ import pytest_asyncio
 from neighbours import TAXII, a_peer, introduce, listening, neighbour
 from tocsin.sharing import withdraw as taking_back
 from tocsin.sharing.apply import in_force
-from tocsin.sharing.notices import LATE_AFTER, account, overdue
+from tocsin.sharing.notices import LATE_AFTER, account, late
 from tocsin.store import acknowledgements, parties, releases
 
 
@@ -130,7 +130,7 @@ async def test_who_was_away_is_told_when_he_comes_back_and_is_late_until_then(li
     await withdraw(alpha, id_)
     async with alpha.store.reading() as tx:
         configuration = await in_force(tx)
-        assert await overdue(tx, configuration) == 0
+        assert (await late(tx, configuration)).objects == 0
         (notice,) = await account(tx, configuration, object_ids=[id_], late_after=-1)
         assert [one.name for one in notice.recipients if one.late] == ["beta"]
         assert notice.because == "sent by mistake"

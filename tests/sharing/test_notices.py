@@ -2,13 +2,13 @@
 
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import pytest
 
 from tocsin.policy.configuration import read_configuration
-from tocsin.sharing.notices import Said, account, granted_to, read_notices, take_answers, was_shown
+from tocsin.sharing.notices import Said, account, granted_to, late, read_notices, take_answers, was_shown
 from tocsin.stix.objects import make_object
 from tocsin.store import acknowledgements, configuration, grants, objects, pages, parties, releases
 from tocsin.store.acknowledgements import Shown, Taking
@@ -106,7 +106,20 @@ async def test_each_recipient_is_in_exactly_one_state_and_nobody_is_forgotten(st
             else:
                 assert how == ("waiting" if name == "ben" else "cannot be told")
         assert len(expected) > 5
+        await _check_the_count(tx, told)
         await _check_against_the_feed(tx, plain, people, answered)
+
+
+async def _check_the_count(tx, told):
+    """What is late is counted without the account, and is the same number."""
+    for late_after in (-1, 0, 3600 * 1_000_000):
+        notices = await account(tx, told, late_after=late_after)
+        counted = await late(tx, told, late_after=late_after)
+        assert counted.objects == sum(notice.late for notice in notices)
+        assert counted.by_party == Counter(
+            one.party_id for notice in notices for one in notice.recipients if one.late
+        )
+        assert (counted.objects > 0) == (late_after <= 0)
 
 
 async def _one_step(tx, dice, plain, people):

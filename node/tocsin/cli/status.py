@@ -14,8 +14,8 @@ from tocsin.cli.wording import STUCK, pause_as_value, pause_words, zone
 from tocsin.errors import BadFile
 from tocsin.peers.status import PeerStatus, peer_statuses
 from tocsin.policy.configuration import Configuration
+from tocsin.sharing import notices
 from tocsin.sharing.approvals import half_approved
-from tocsin.sharing.notices import overdue
 from tocsin.store import parties, pauses, releases
 from tocsin.store.pauses import Pause
 
@@ -146,8 +146,8 @@ async def _status(given: str | None) -> _Status:
                 held += seen.held
             approving = {id_ for _, id_, _ in await half_approved(tx, configuration)}
             rows = {row.key: row for row in await releases.collections(tx)}
-            peers = tuple(await peer_statuses(tx, configuration))
-            late = await overdue(tx, configuration)
+            late = await notices.late(tx, configuration)
+            peers = tuple(await peer_statuses(tx, configuration, late=late))
             people = {party.id: party.name for party in await parties.parties(tx)}
             holding = await pauses.pauses(tx)
         return _Status(
@@ -164,7 +164,7 @@ async def _status(given: str | None) -> _Status:
             ),
             peers=peers,
             files=_files(here, configuration),
-            overdue=late,
+            overdue=late.objects,
             pauses=tuple((people.get(id_, "*"), found) for id_, found in holding.items()),
             tz=zone(configuration.settings.node.timezone),
         )

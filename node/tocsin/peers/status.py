@@ -116,21 +116,17 @@ class Check:
 # --- how they stand ------------------------------------------------------------------------------------------
 
 
-async def peer_statuses(tx: Transaction, configuration: Configuration) -> list[PeerStatus]:
-    """Every configured peer, in the order of the file."""
-    late = await _late(tx, configuration)
-    return [await _status(tx, configuration, name, late) for name in configuration.settings.peers]
+async def peer_statuses(
+    tx: Transaction, configuration: Configuration, *, late: notices.Late | None = None
+) -> list[PeerStatus]:
+    """Every configured peer, in the order of the file. `late`: where it was asked for already."""
+    owing = (late or await notices.late(tx, configuration)).by_party
+    return [await _status(tx, configuration, name, owing) for name in configuration.settings.peers]
 
 
 async def peer_status(tx: Transaction, configuration: Configuration, name: str) -> PeerStatus:
     """One configured peer. Raises NotFound."""
-    return await _status(tx, configuration, name, await _late(tx, configuration))
-
-
-async def _late(tx: Transaction, configuration: Configuration) -> Counter[str]:
-    """How many withdrawals each owes an answer to, by party id."""
-    told = await notices.account(tx, configuration)
-    return Counter(one.party_id for notice in told for one in notice.recipients if one.late)
+    return await _status(tx, configuration, name, (await notices.late(tx, configuration)).by_party)
 
 
 async def _status(tx: Transaction, configuration: Configuration, name: str, late: Counter[str]) -> PeerStatus:

@@ -389,9 +389,52 @@ async def _of_log(
     return notices
 
 
-async def overdue(tx: Transaction, configuration: Configuration) -> int:
-    """How many objects were taken back of which some node has not said within a day what it did with them."""
-    return sum(notice.late for notice in await account(tx, configuration))
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What was not answered in time: how many objects that were taken back, and to how many of them each node owes
+    an answer, by party id."""
+
+    objects: int
+    by_party: Counter[str]
+
+
+async def late(tx: Transaction, configuration: Configuration, *, late_after: int = LATE_AFTER) -> Late:
+    """The same as `account` says, counted: what is answered, or concerns nobody who can be told, is passed over by
+    the database."""
+    people = {party.id: party for party in await parties.parties(tx)}
+    before = await tx.now() - late_after
+    objects_, by_party = 0, Counter[str]()
+    for row in await releases.collections(tx):
+        log = await _log(tx, configuration, row.id, people)
+        owing = await _owing(tx, log, before)
+        objects_ += len(owing)
+        by_party.update(party_id for ids in owing.values() for party_id in ids)
+    return Late(objects_, by_party)
+
+
+async def _owing(tx: Transaction, log: _Log, before: int) -> dict[tuple[str, str, int], set[str]]:
+    """By what one log took back before a moment, who could be told, was shown it, and has not answered."""
+    told = {id_: granted for id_, granted in log.granted.items() if not log.cannot_be_told(log.people[id_])}
+    firsts = {id_: min(first for first, _ in granted) for id_, granted in told.items()}
+    owing: dict[tuple[str, str, int], set[str]] = defaultdict(set)
+    after = 0
+    while firsts and (
+        found := await answers.unanswered(tx, log.id, firsts, before=before, after=after, limit=_PAGE)
+    ):
+        after = found[-1].position
+        wanted = [taking for taking in found if taking.type not in FREE_TYPES]
+        entries = await answers.shown(tx, log.id, {taking.object_id for taking in wanted})
+        answered = await answers.acknowledgements(tx, log.id, positions=[taking.position for taking in wanted])
+        for taking in wanted:
+            about = entries[taking.object_id]
+            concerns = {
+                id_
+                for id_, granted in told.items()
+                if (id_, taking.position) not in answered and was_shown(taking, about, granted)
+            }
+            if concerns:
+                owing[taking.object_id, taking.op, taking.released] |= concerns
+    return owing
 
 
 async def still_held(tx: Transaction, configuration: Configuration, party_id: str) -> int:

@@ -4,7 +4,7 @@ Beside them stands what both rest on: the entries of a log that take something b
 their objects before. Who was shown what follows from these and from grants; `sharing.notices` works it out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -76,6 +76,27 @@ async def takings(
             found += await _takings(tx, collection_id, [*beyond, r.position.in_(places)], None)
         return sorted(found, key=lambda taking: taking.position)[:limit]
     return await _takings(tx, collection_id, beyond, limit)
+
+
+async def unanswered(
+    tx: Transaction, collection_id: str, firsts: Mapping[str, int], *, before: int, after: int, limit: int
+) -> list[Taking]:
+    """Those of one log beyond `after`, released before a moment (µs), that one of some parties at least has not
+    answered. `firsts`: the parties, each with the position up to which no withdrawal concerns it. A revocation
+    may, since a version before it stands on."""
+    r, a = release.c, acknowledgement.c
+    open_ = or_(
+        *(
+            and_(
+                or_(r.position > first, r.op == "revoke"),
+                ~exists().where(
+                    a.party_id == party_id, a.collection_id == r.collection_id, a.position == r.position
+                ),
+            )
+            for party_id, first in sorted(firsts.items())
+        )
+    )
+    return await _takings(tx, collection_id, [r.position > after, r.released < before, open_], limit)
 
 
 async def _takings(
