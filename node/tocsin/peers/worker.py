@@ -167,7 +167,7 @@ class _Worker:
             if one.at <= now and one.peer not in self.running:
                 ready.setdefault(one.peer, []).append(one)
         for peer, turns in ready.items():
-            self.running[peer] = asyncio.create_task(self._take_turns(turns), name=f"exchange with {peer}")
+            self.running[peer] = asyncio.create_task(self._take_turns(turns), name=f"pull {peer}")
         for peer in logs.keys() - self.running.keys() - self.listening.keys():
             if self._deaf.get(peer, -1) < logs[peer].last_success and not self._tells_none(peer):
                 bounds = self._terms.bounds.under(configuration.settings.limits)
