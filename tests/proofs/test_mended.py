@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from scene import ALLOW_ANY, NODE, START, identity_of
+from tocsin.sharing.release import release
 from tocsin.stix.markings import Tlp
 from tocsin.stix.objects import from_micros, keyed_id, make_object, stix_time
 from tocsin.store import releases
@@ -200,6 +201,9 @@ async def test_who_repeats_what_another_tells_adds_no_creator_to_it(scene):
     await scene.receive("beta", other, tool)
     assert await scene.seen("a") == before
     await scene.receive("beta", identity_of("Delta", at=START + timedelta(days=2)) | {"description": "again"})
+    assert await scene.seen("a") == before
+    async with scene.store.writing() as tx:  # judged alone, as in a batch
+        await release(tx, scene.configuration, NODE, [delta["id"]], now=scene.now)
     assert await scene.seen("a") == before
 
 

@@ -291,7 +291,23 @@ async def _open_cases(tx: Transaction, docket: _Docket, asked: Collection[str]) 
                 if hearing.allowed and hearing.lineage is not None:
                     names |= hearing.lineage.newest.names or {docket.court.node.identity}
                     anchors |= hearing.lineage.anchors
+        created = await _created_by_whom(tx, docket, {id_: known[id_] for id_ in known if id_ in docket.cases})
         wave = await _unopened(tx, docket, names, subjects, anchors)
+        wave += [id_ for id_ in created if id_ not in subjects and id_ not in wave]
+
+
+async def _created_by_whom(tx: Transaction, docket: _Docket, known: Mapping[str, set[str]]) -> list[str]:
+    """What stands of creators in doubt: of whom several tell, perhaps one whose word of what stands is not heard
+    here. Only judging that shows whose account of the creator is free. No doubt where a rule lets in them all."""
+    doubtful = [
+        id_
+        for id_, party_ids in known.items()
+        if len(party_ids - {OURS}) > 1
+        and not all(_by_rule(docket, lineage).allowed for lineage in docket.cases[id_].subject.lineages)
+    ]
+    naming = sorted(await objects.referring(tx, doubtful)) if doubtful else []
+    await _look_up_standing(tx, docket, naming)
+    return [id_ for id_ in naming if id_ in docket.standing]
 
 
 async def _unopened(
