@@ -21,7 +21,7 @@ from tocsin.sharing import publish as sharing
 from tocsin.sharing import withdraw as taking_back
 from tocsin.sharing.approvals import APPROVAL
 from tocsin.sharing.release import Outcome
-from tocsin.store import objects, publications, withdrawals
+from tocsin.store import objects, publications, releases, withdrawals
 from tocsin.store.transaction import Transaction
 
 IdsArgument = Annotated[
@@ -146,11 +146,12 @@ def _say_unapproved(unapproved: Sequence[Outcome]) -> None:
 
 
 async def _named(tx: Transaction, texts: Sequence[str]) -> list[str]:
-    """The incidents that a person means, or whatever he means that was taken back once and may come back."""
+    """The incidents that a person means, or whatever else was taken back or pruned once and may come back."""
     found = list(dict.fromkeys([await find_id(tx, text) for text in texts]))
     taken_back = await withdrawals.withdrawals(tx, found)
+    pruned = await sharing.no_longer_kept(tx, found, [row.id for row in await releases.collections(tx)])
     for id_ in found:
-        if not id_.startswith("incident--") and id_ not in taken_back:
+        if not id_.startswith("incident--") and id_ not in taken_back and id_ not in pruned:
             raise BadInput(f"{id_} is no incident")
     return found
 

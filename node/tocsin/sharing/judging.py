@@ -154,7 +154,7 @@ class _Case:
 
     @property
     def best(self) -> State:
-        if self.barred or (self.pruned and self.subject.type in STATEMENTS):
+        if self.barred:
             return State.OUT
         match self.decision:
             case Whole():
@@ -437,6 +437,8 @@ def _hear(docket: _Docket, subject: Subject, lineage: Lineage) -> _Hearing:
         return _Hearing(lineage, Whole(()), free=True)  # who speaks for this node is told to everybody who asks
     naming = docket.creators.get(subject.id, set()) - {OURS}
     free = subject.constant or lineage.party_id in naming
+    if subject.type in STATEMENTS and lineage.newest.seq in subject.pruned and not lineage.anchors:
+        return _Hearing(lineage, Deny((_PRUNED,)))
     if far := _travelled_too_far(court, subject, lineage):
         return _Hearing(lineage, Deny((far,)))
     value, provenance = lineage.newest.value, lineage.provenance
@@ -765,7 +767,7 @@ def _stands_by_rule(docket: _Docket, case: _Case) -> bool:
     """Whether a rule lets in, for its own sake, what would otherwise stand only because it is named; an error in
     one recalls nothing. A definition needs no rule, so it stands where a writer posted it: clients post it before
     what names it, in an envelope of its own (stix2, MISP)."""
-    if case.lineage is None:
+    if case.lineage is None or case.lineage.newest.seq in case.subject.pruned:
         return False
     if case.subject.type in FREE_TYPES:
         return case.lineage.provenance.posted_here
@@ -789,7 +791,7 @@ def _verdict(
         reasons = (*reasons, Reason("closure", f"it names what does not stand whole here: {missing}"))
     elif state is State.OUT and case.best is not State.OUT and case.anchors:
         reasons = (*reasons, Reason("company", "the incident that it was made with does not stand here"))
-    if case.pruned and state is State.OUT:
+    if case.pruned and state is State.OUT and _PRUNED not in reasons:
         reasons = (*reasons, _PRUNED)
     return Verdict(
         subject=case.subject,

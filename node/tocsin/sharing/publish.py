@@ -8,7 +8,7 @@ This is the one way by which what we made is let in by a person, so here it is c
 several (`approvals`): only once all have said it of the same version does it become a word on that collection.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tocsin.errors import NotFound, Refused
@@ -17,6 +17,7 @@ from tocsin.sharing.approvals import Person, Tally, approve, tallies, wanting
 from tocsin.sharing.node import OURS, Node
 from tocsin.sharing.release import Outcome, release
 from tocsin.store import approvals, audit, copies, objects, publications, records, releases, schedule, withdrawals
+from tocsin.store import pruned as prunes
 from tocsin.store.objects import HeldVersion
 from tocsin.store.publications import Publication, PublicationState
 from tocsin.store.records import Belonging
@@ -39,7 +40,7 @@ async def publish(
     """Let incidents enter every collection that allows it, later ones too, or only collection `key`.
 
     What a person holds in one collection only stays held there, unless that collection is named. What was taken
-    back comes back by this word alone, what others made too, and only `by_name`.
+    back, or pruned, comes back by this word alone, what others made too, and only `by_name`.
 
     Into a collection that wants approvals this is the approval of `by`, and lets in what has all of them; of the
     rest the outcome says, by a reason of the rule `approvals`, what is still missing. Raises NotFound for an
@@ -58,7 +59,8 @@ async def publish(
     taken_back = await _taken_back(tx, incident_ids, place) if by_name else set()
     if by_name:
         await _lift_approved(tx, incident_ids, place, short)
-    company = await _made_here(tx, incident_ids, others=taken_back)
+    pruned = await no_longer_kept(tx, incident_ids, known.values()) if by_name else {}
+    company = await _made_here(tx, incident_ids, others=taken_back | pruned.keys())
     words = await publications.publications(tx, [one.object_id for one in company])
     new_words = []
     for one, version_key in company.items():
@@ -75,10 +77,16 @@ async def publish(
             for here in wanted
             if one.incident_id not in short[here] and (key is not None or not _held_alone(words, one, here))
         ]
+    new_words += [
+        _word(Belonging(id_, id_, "pruned"), here, "published", version_key, now)
+        for id_, (version_key, places) in pruned.items()
+        for here in places
+        if id_ not in short.get(here, ())
+    ]
     await publications.set_publications(tx, new_words)
     details: dict[str, object] = {"collection": key, "follow": follow, "by": by.name if by is not None else None}
     await _note(tx, "published", incident_ids, details, now)
-    ids = list(dict.fromkeys([*(one.object_id for one in company), *sorted(taken_back)]))
+    ids = list(dict.fromkeys([*(one.object_id for one in company), *sorted(taken_back | pruned.keys())]))
     outcomes = await release(tx, configuration, node, ids, now=now, keys=None if key is None else {key})
     return [_with_what_is_missing(outcome, known, said) for outcome in outcomes]
 
@@ -98,6 +106,23 @@ async def _taken_back(tx: Transaction, ids: Sequence[str], place: str | None) ->
     """Those that were taken back where they are to be let in again."""
     found = await withdrawals.withdrawals(tx, ids)
     return {id_ for id_, places in found.items() if place is None or {place, EVERYWHERE} & places.keys()}
+
+
+async def no_longer_kept(
+    tx: Transaction, ids: Sequence[str], places: Iterable[str]
+) -> dict[str, tuple[str, list[str]]]:
+    """What others made that was pruned in some of these collections: up to which version, and in which."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    pruning = await prunes.collections_with_pruned(tx)
+    ours = await records.belongings_of(tx, ids) if pruning else {}
+    for place in sorted(pruning.intersection(places)):
+        links = await copies.copies_of(tx, place, ids)
+        gone = await prunes.pruned(tx, place, {id_: link.copy_id for id_, link in links.items()}, ids)
+        held = await objects.newest(tx, gone)
+        for id_, one in gone.items():
+            if one.wholly and id_ in held and not ours.get(id_):
+                found.setdefault(id_, (held[id_].version_key, []))[1].append(place)
+    return found
 
 
 async def _lift_approved(
