@@ -6,6 +6,7 @@ cursor moved by another takes its own page back. The configuration in force is r
 peer that is suspended or taken out is left in the middle of a pull.
 """
 
+import asyncio
 import hashlib
 import logging
 import random
@@ -23,7 +24,7 @@ from tocsin.peers.feed import PAGE, Feed, NodeFeed, Page, checked
 from tocsin.peers.foreign import ForeignFeed
 from tocsin.peers.owed import as_withdrawals, tell
 from tocsin.peers.retry import due_after_success, pause_after, retry_after
-from tocsin.peers.take import UNTOLD, Tally, noted, taken_in
+from tocsin.peers.take import UNTOLD, Tally, noted, read_all, taken_in
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home, PeerSettings, PullSettings
 from tocsin.sharing.apply import in_force
@@ -341,8 +342,11 @@ class _Pulling:
     ) -> None:
         """Store some entries, with the ledger of them. `again`: it says anew what became of them."""
         protocol, collection_id = contact.protocol, contact.collection.id
+        async with self.store.reading() as tx:
+            limits = (await in_force(tx)).limits
+        reads = await asyncio.to_thread(read_all, part, limits)
         async with self.storing(cursor, to, epoch) as (tx, configuration, party, now):
-            rows = await taken_in(tx, configuration, self.node, party, collection_id, part, now)
+            rows = await taken_in(tx, configuration, self.node, party, collection_id, part, reads, now)
             if protocol == "taxii":
                 # a foreign server's last minutes are read with every cycle: what the ledger names stays as it is
                 named = await peers.ledgered(tx, party.id, collection_id, {row.object_id for row in rows})

@@ -11,10 +11,11 @@ from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import Literal
 
-from tocsin.intake.receive import Received, read_offered, receive, withdraw_word
+from tocsin.intake.receive import Read, Received, read_offered, receive, withdraw_word
 from tocsin.peers.owed import owe
 from tocsin.policy.configuration import Configuration
 from tocsin.sharing.node import Node
+from tocsin.stix.canonical import Limits
 from tocsin.store.parties import Party
 from tocsin.store.peers import LedgerOutcome, LedgerRow
 from tocsin.store.transaction import Transaction
@@ -63,6 +64,15 @@ class Tally:
         )
 
 
+def read_all(part: Sequence[Change], limits: Limits) -> list[Read | None]:
+    """The objects that entries bring, read and checked; None where one brings none.
+
+    It needs no database and may take long, if a peer wants it to: so it is done before the transaction begins, and
+    beside the event loop.
+    """
+    return [None if one.raw is None or one.fault else read_offered(one.raw, one.hops, limits) for one in part]
+
+
 async def taken_in(
     tx: Transaction,
     configuration: Configuration,
@@ -70,16 +80,21 @@ async def taken_in(
     party: Party,
     collection_id: str,
     part: Sequence[Change],
+    reads: Sequence[Read | None],
     now: int,
 ) -> list[LedgerRow]:
-    """Carry out the entries in their order, and say for the ledger what became of each. The caller keeps that."""
+    """Carry out the entries in their order, and say for the ledger what became of each. The caller keeps that.
+
+    `reads`: what `read_all` made of them.
+    """
     rows: list[LedgerRow] = []
+    read = iter(reads)
     for kind, run in groupby(part, _kind):
         changes = list(run)
+        brought = [next(read) for _ in changes]
         match kind:
             case "offered":
-                limits = configuration.limits
-                offers = [read_offered(one.raw, one.hops, limits) for one in changes if one.raw is not None]
+                offers = [one for one in brought if one is not None]
                 received = await receive(tx, configuration, node, offers, party, collection_id, now=now)
                 ends = [_received(change, item) for change, item in zip(changes, received, strict=True)]
             case "withdrawn":
