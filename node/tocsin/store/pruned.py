@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, exists, func, literal_column, or_, select
 
 from tocsin.store.question import Question
 from tocsin.store.releases import Form, Op, log_of
@@ -138,7 +138,7 @@ _SINCE = (
     .where(
         _FIRST.c.version_seq == _R.c.version_seq,
         _FIRST.c.collection_id == _R.c.collection_id,
-        _FIRST.c.op.in_(("put", "revoke")),
+        or_(_FIRST.c.op == "put", _FIRST.c.op == "revoke"),
         _FIRST.c.position > _PRUNED_AT,
     )
     .correlate(_R)
