@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from graphs import IDENTITY, Step, Told, World
 from tocsin.stix.effects import EXTENSION_CREATOR, EXTENSION_ID
+from tocsin.stix.objects import make_object
 
 LEVELS = ("clear", "green", "amber", "amber+strict", "red")
 TLP = {"94868c89": 0, "bab4a63c": 1, "55d920b0": 2, "939a9414": 3, "e828b379": 4}
@@ -112,6 +113,8 @@ class Naive:
             return [before._replace(kept=True, free=False)] if before else []
         if not told[0][0].version:  # of an observable, whoever gave it before ourselves
             return sorted(rest, key=lambda one: (one.told.by == "ours", one.into != key))
+        # of two contents of one version what was posted here, then the lower hash
+        rest.sort(key=lambda one: (one.into != key, hash_of(one.told.value)) if len(rest) > 1 else ())
         rest.sort(key=lambda one: one.told.version, reverse=True)
         return sorted(rest, key=lambda one: (one.told.by != "ours", one.form == "copy" and one.told.by != "ours"))
 
@@ -219,6 +222,15 @@ class Naive:
         return (
             given["kind"] != "code" or table["extends"] == "observable" or not re.search("[0-9a-f]{32}", str(said))
         )
+
+
+def hash_of(value: Mapping[str, Any]) -> str:
+    if id(value) not in _HASHES or _HASHES[id(value)][0] is not value:
+        _HASHES[id(value)] = (value, make_object(value).sha256)
+    return _HASHES[id(value)][1]
+
+
+_HASHES: dict[int, tuple[Mapping[str, Any], str]] = {}
 
 
 def founded(state: Mapping[str, Standing]) -> set[str]:
