@@ -123,7 +123,12 @@ MUTANTS = (
         "return False and sector.startswith(outer if",
     ),
     Mutant("expressions-see-no-object", _RULES, 'looks_inside="stix" in said', "looks_inside=False"),
-    Mutant("the-most-open-marking-counts", _MARKINGS, "Marked(max(known), reason)", "Marked(min(known), reason)"),
+    Mutant(
+        "the-most-open-marking-counts",
+        _MARKINGS,
+        "Marked(max(known), reason, pap)",
+        "Marked(min(known), reason, pap)",
+    ),
     Mutant("strange-markings-are-none", _MARKINGS, "    if strange:", "    if strange and known:"),
     Mutant("parts-marked-are-not", _MARKINGS, 'if value.get("granular_markings"):', "if False:"),
     Mutant("company-is-redacted-alone", _JUDGING, "    _follow_incidents(docket)\n", ""),

@@ -199,7 +199,10 @@ def test_positions_read_back_as_they_are_written():
 
 
 def test_the_changes_feed_has_parameters_of_its_own():
-    assert read_parameters(b"after=x&limit=5&added_after=1&added_after=2", frozenset({"after", "limit"})) == {"after": "x", "limit": "5"}
+    assert read_parameters(b"after=x&limit=5&added_after=1&added_after=2", frozenset({"after", "limit"})) == {
+        "after": "x",
+        "limit": "5",
+    }
     with pytest.raises(BadInput, match="given twice"):
         read_parameters(b"after=x&after=y", frozenset({"after"}))
 

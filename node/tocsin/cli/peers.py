@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 
 from tocsin.cli.clear import in_the_clear
 from tocsin.cli.console import ask, plural, say, say_json, show_table, warn
-from tocsin.cli.editing import with_entry
 from tocsin.cli.distrust import distrust
+from tocsin.cli.editing import with_entry
 from tocsin.cli.people import NameArgument, find_party
 from tocsin.cli.preview import peer_preview
 from tocsin.cli.session import HomeOption, JsonOption, Session, YesOption, home_of, proposed, run, session

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tocsin.errors import BadInput, NotFound, PeerFailed
 from tocsin.peers.discover import choose, look_around
-from tocsin.peers.take import PRUNED, WITHDRAWN
+from tocsin.peers.take import GONE, PRUNED, TOLD, UNTOLD, WITHDRAWN
 from tocsin.policy.configuration import Configuration
 from tocsin.settings import Home, PeerSettings, PullSettings, Settings
 from tocsin.sharing import notices
@@ -77,7 +77,7 @@ class PushedCollection:
 class PeerStatus:
     """How we stand with one peer: `words` is the worst of its collections; `paused` goes before them.
 
-    `in step` · `late 4 h` · `failing: …` · `suspended` · `never contacted` · `nothing pulled`
+    `in step` · `late 4 h` · `not in step: …` · `failing: …` · `suspended` · `never contacted` · `nothing pulled`
     """
 
     name: str
@@ -92,12 +92,13 @@ class PeerStatus:
     paused: Pause | None = None  # by itself, or with everybody
     overdue: int = 0  # objects that we took back, of which it has not said within a day what it did with them
     withdrawn: int = 0  # of those that the ledger has as stored: it told us that it withdrew something,
-    pruned: int = 0  # or that it no longer keeps it
+    pruned: int = 0  # or that it no longer keeps it,
+    gone: int = 0  # or it named something that went before it was fetched
 
     @property
     def stored(self) -> int:
         """Objects that it offered and we stored."""
-        return self.ledger["stored"] - self.withdrawn - self.pruned
+        return self.ledger["stored"] - self.withdrawn - self.pruned - self.gone
 
     @property
     def quarantined(self) -> int:
@@ -141,7 +142,7 @@ async def _status(tx: Transaction, configuration: Configuration, name: str, late
     both: Sequence[PulledCollection | PushedCollection] = [*collections, *pushed]
     words = _words(party, both)
     holding = await pauses.pauses(tx)
-    told = await peers.ledger_reasons(tx, party.id, (WITHDRAWN, PRUNED))
+    told = await peers.ledger_reasons(tx, party.id, TOLD)
     return PeerStatus(
         name=name,
         url=settings.url,
@@ -154,8 +155,9 @@ async def _status(tx: Transaction, configuration: Configuration, name: str, late
         pushed=pushed,
         paused=holding.get(party.id) or holding.get(EVERYBODY),
         overdue=late[party.id],
-        withdrawn=told[WITHDRAWN],
+        withdrawn=told[WITHDRAWN] + told[UNTOLD],
         pruned=told[PRUNED],
+        gone=told[GONE],
     )
 
 
@@ -239,6 +241,8 @@ def standing(pull: Pull, every: int, now: int) -> str:
         return _failing(pull.last_error, pull.attempts, pull.last_success, now)
     if pull.last_success is None:
         return "never contacted"
+    if pull.difference is not None:
+        return f"not in step: {pull.difference}"
     return _lateness(pull.last_success, every, now)
 
 
