@@ -19,7 +19,7 @@ from tocsin.sharing.apply import in_force
 from tocsin.sharing.publish import publish
 from tocsin.sharing.withdraw import revoke, withdraw
 
-SCENARIOS = extent("scenarios", ordinary=4, full=500)
+SCENARIOS = extent("scenarios", ordinary=3, full=500)
 STEPS = 14
 NAMES = ("alpha", "beta", "gamma", "delta", "epsilon")
 DAY = 86_400_000_000

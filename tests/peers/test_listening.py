@@ -48,8 +48,8 @@ async def test_what_is_published_arrives_at_once_though_its_turn_is_in_an_hour(p
     settings = {"peers": {"alpha": a_peer(alpha.url, "regional", every="1h")}, "collections": {"onward": {}}}
     await beta.apply(settings)
     async with working(beta):
-        for name in ("first", "second", "third"):
-            await until(times(heard, len(heard) + 1))
+        for number, name in enumerate(("first", "second", "third"), 1):
+            await until(times(heard, number))
             await asyncio.sleep(0.3)
             began = time.monotonic()
             incident = alpha.incident(name)

@@ -25,7 +25,7 @@ from life import Life, living
 from tocsin.stix.validate import problems
 from traces import found_in
 
-IN_PROCESS = extent("GRAPHS", ordinary=160, full=100_000)
+IN_PROCESS = extent("GRAPHS", ordinary=80, full=100_000)
 OVER_HTTP = extent("GRAPHS_HTTP", ordinary=8, full=2_000)
 GRAPHS = 8  # of one world
 PARTS = 2 if IN_PROCESS < 1000 else 64

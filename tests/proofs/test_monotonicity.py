@@ -17,7 +17,7 @@ from tocsin.policy.decide import Precedents, counts_as, decide, decide_creator
 from tocsin.policy.decision import Copy, Decision, Whole
 from tocsin.stix.markings import TLP2
 
-CASES = extent("CASES", ordinary=2_000, full=50_000)
+CASES = extent("CASES", ordinary=1_000, full=50_000)
 _BY_TLP = ("tlp", "marked")
 
 

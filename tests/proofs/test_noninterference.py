@@ -23,7 +23,7 @@ from tocsin.stix.objects import keyed_id, make_object
 from variations import Timeline, readable, timeline, variation, view
 
 Posts = Mapping[str, Sequence[Mapping[str, object]]]
-PAIRS = extent("PAIRS", ordinary=60, full=20_000)
+PAIRS = extent("PAIRS", ordinary=24, full=20_000)
 ALONE = os.environ.get("TOCSIN_TEST_WORLD")
 VARIATIONS = 6  # of one past
 PARTS = 2 if PAIRS < 1000 else 64

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from taxii_node import PRIVATE, REGIONAL, TAXII, indicator
 from tocsin.sharing.node import Node
+from tocsin.taxii.body import Admission
 from tocsin.taxii.endpoint import Exchange
 from tocsin.taxii.routes import routes
 
@@ -113,7 +114,7 @@ def operation(path: str, method: str) -> dict:
 def description() -> dict:
     """Our routes as an OpenAPI document."""
     paths: dict[str, dict] = {}
-    for route in routes(Exchange(None, Node(b"n" * 32), b"k" * 32)):
+    for route in routes(Exchange(None, Node(b"n" * 32), b"k" * 32, Admission(None))):
         methods = sorted(method.lower() for method in route.methods - {"HEAD"})
         paths[route.path] = {method: operation(route.path, method) for method in methods}
     return {"openapi": "3.1.0", "info": {"title": "TAXII 2.1", "version": "2.1"}, "paths": paths}
